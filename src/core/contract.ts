@@ -143,14 +143,3 @@ export interface CoreState {
   readonly halted: boolean;
   readonly [more: string]: unknown;
 }
-
-/** A protocol from inside or outside the package plugs in by this contract. */
-export interface Protocol<M extends AnyMessage = AnyMessage, R = unknown> {
-  readonly name: string;
-  /** One schema per message kind between replicas; requests and replies are the laboratory's own. */
-  readonly messages: MessageTable<M>;
-  createCore(setup: CoreSetup<M>): Core<M, R>;
-}
-
-/** Kinds by name; the schema type lives in `wire`, which the core does not import. */
-export type MessageTable<M extends AnyMessage> = { readonly [K in M["kind"]]: unknown };

@@ -135,7 +135,10 @@ export function bytesToHex(value: Uint8Array): string {
   return hex;
 }
 
+/** @throws RangeError unless `hex` is pairs of lowercase hex digits: each value has one spelling (A88 m). */
 export function hexToBytes(hex: string): Uint8Array {
+  if (!/^(?:[0-9a-f]{2})*$/.test(hex))
+    throw new RangeError(`expected pairs of lowercase hex digits, got ${JSON.stringify(hex.slice(0, 80))}`);
   const value = new Uint8Array(hex.length / 2);
   for (let index = 0; index < value.length; index++) value[index] = Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16);
   return value;

@@ -1,0 +1,187 @@
+/** The normal case: pre-prepare, prepare, commit (docs/protocol.md A.3; OSDI'99 §4.2). Handlers record; `agree` counts. */
+import { primaryOf } from "../../core/cluster.ts";
+import type { Slot } from "../../core/ids.ts";
+import type { Batch, Verified } from "../../core/message.ts";
+import type { EarlyMessage } from "./backlog.ts";
+import { provenCommit } from "./certificates.ts";
+import type { Context } from "./context.ts";
+import type { Commit, Prepare, PrePrepare } from "./messages.ts";
+import type { SlotLog } from "./slot-log.ts";
+
+export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): void {
+  const { message } = proposal;
+  if (!belongsHere(context, proposal)) return;
+  if (message.sender !== context.primary) return context.reject("not-primary", proposal);
+  const log = context.slotLog(message.slot);
+  if (log.prePrepare) return onSecondProposal(context, log, log.prePrepare, proposal);
+  if (message.digest === context.nullDigest) return context.reject("empty-batch", proposal);
+  const { batch } = proposal;
+  if (batch && !batch.valid) {
+    // The digest that the primary signed binds these bytes, so the pair is proof (PROTOCOL: what is proof of guilt).
+    context.evidence(message.sender, "invalid-proposal", proposal);
+    return context.reject(batch.code, proposal);
+  }
+  const body = batch ?? context.bodies.get(message.digest)?.batch;
+  if (body && !isTimely(context, proposal, body)) return;
+  acceptProposal(context, proposal);
+  if (!body) context.reject("missing-body", proposal);
+}
+
+/** Accepts the one proposal of this view for its slot, from the primary or from O of a new view, and votes once the body is here. */
+export function acceptProposal(context: Context, proposal: Verified<PrePrepare>): void {
+  const { slot, digest } = proposal.message;
+  const log = context.slotLog(slot);
+  log.prePrepare = proposal;
+  context.persist({ type: "accepted", message: proposal });
+  if (proposal.batch?.valid && proposal.body) learnBody(context, proposal.body, proposal.batch, proposal.message);
+  if (!context.hasBody(digest)) wantBody(context, proposal.message);
+  prepare(context, log);
+  context.touched.add(slot);
+}
+
+/** Remembers a valid body under its digest. Its requests are pending from now on (rule 41). */
+export function learnBody(context: Context, bytes: Uint8Array, batch: Batch, { slot, digest }: Pick<PrePrepare, "slot" | "digest">): void {
+  const known = context.bodies.get(digest);
+  if (known) known.slot = Math.max(known.slot, slot) as Slot;
+  else context.bodies.set(digest, { bytes, batch, slot });
+  context.missingBodies.delete(digest);
+  for (const request of batch.requests) {
+    const { sender, number } = request.message;
+    if (!context.table.isNew(sender, number)) continue;
+    context.pending.add(request, context.now);
+    context.pending.markProposed(sender, number);
+  }
+}
+
+/** Notes that a body is needed for a slot; `transfer.ts` asks for it (rule 15, A34). */
+export function wantBody(context: Context, { slot, digest }: Pick<PrePrepare, "slot" | "digest">): void {
+  if (!context.missingBodies.has(digest)) context.missingBodies.set(digest, { slot, attempt: 0 });
+}
+
+/** At most one PREPARE per (view, slot), never without the body, never by the primary (rules 15, 16). */
+export function prepare(context: Context, log: SlotLog): void {
+  const proposal = log.prePrepare?.message;
+  if (!proposal || log.ownPrepare || context.isPrimary || !context.active || !context.hasBody(proposal.digest)) return;
+  const { view, slot, digest } = proposal;
+  const vote = context.seal({ kind: "prepare", view, slot, digest });
+  log.ownPrepare = vote;
+  log.prepares.set(context.self, vote);
+  context.broadcast(vote);
+  context.touched.add(slot);
+}
+
+export function onPrepare(context: Context, vote: Verified<Prepare>): void {
+  const { message } = vote;
+  if (message.sender === primaryOf(message.view, context.cluster.n)) return context.reject("primary-prepare", vote);
+  if (!belongsHere(context, vote)) return;
+  const log = context.slotLog(message.slot);
+  const known = log.prepares.get(message.sender);
+  if (known) return onSecondVote(context, known, vote);
+  log.prepares.set(message.sender, vote);
+  context.touched.add(message.slot);
+}
+
+/** COMMITs count in whatever view they were cast: q of them are proof for ever (rules 18, 22, 30). */
+export function onCommit(context: Context, vote: Verified<Commit>): void {
+  const { message } = vote;
+  if (message.slot <= Math.min(context.stable, context.executed)) return context.reject("outside-window", vote);
+  if (message.slot > context.high) return keepForLater(context, vote);
+  const log = context.slotLog(message.slot);
+  const known = log.commitOf(message.sender, message.view);
+  if (known) return onSecondVote(context, known, vote);
+  log.addCommit(vote);
+  context.touched.add(message.slot);
+}
+
+/** A whole commit certificate from a peer that is ahead (rule 53). False when it proves nothing. */
+export function adoptCommitCertificate(context: Context, commits: readonly Verified<Commit>[]): boolean {
+  const proven = provenCommit(context.cluster, commits);
+  if (!proven) return false;
+  if (proven.slot > context.executed && proven.slot <= context.high) settle(context, context.slotLog(proven.slot), { ...proven, commits });
+  return true;
+}
+
+/** Draws the consequences of new votes for one slot: prepared, then committed (rules 17, 19, 20). */
+export function agree(context: Context, log: SlotLog): void {
+  const proposal = log.prePrepare?.message;
+  const { order } = context.cluster.quorums;
+  if (proposal && context.active && !log.ownCommit && log.prePrepare && context.hasBody(proposal.digest)) {
+    const prepares = log.matchingPrepares();
+    if (prepares.length >= order - 1) {
+      const { view, slot, digest } = proposal;
+      log.prepared = { prePrepare: log.prePrepare, prepares: prepares.slice(0, order - 1) };
+      context.persist({ type: "prepared", certificate: log.prepared });
+      log.ownCommit = context.seal({ kind: "commit", view, slot, digest });
+      if (!log.commitOf(context.self, view)) log.addCommit(log.ownCommit);
+      context.broadcast(log.ownCommit);
+    }
+  }
+  for (const { view, digest } of log.commitChoices()) {
+    if (digest === log.committed?.digest) continue;
+    const commits = log.commitsFor(view, digest);
+    if (commits.length >= order) settle(context, log, { view, digest, commits: commits.slice(0, order) });
+  }
+}
+
+/** The slot's fate is known. Two different ones can only mean more than f traitors (rule 36). */
+function settle(context: Context, log: SlotLog, certificate: NonNullable<SlotLog["committed"]>): void {
+  if (log.committed) {
+    if (log.committed.digest !== certificate.digest) context.halt(`slot ${log.slot} has two commit certificates`);
+    return;
+  }
+  log.committed = certificate;
+  if (!context.hasBody(certificate.digest)) wantBody(context, { slot: log.slot, digest: certificate.digest });
+}
+
+/** View and window checks that PRE-PREPARE and PREPARE share (rules 13, 18). */
+function belongsHere(context: Context, vote: Verified<PrePrepare | Prepare>): boolean {
+  const { view, slot } = vote.message;
+  if (slot <= context.stable) context.reject("outside-window", vote);
+  else if (view > context.view || (view === context.view && !context.active)) keepForLater(context, vote);
+  else if (view < context.view) context.reject(context.active ? "wrong-view" : "view-inactive", vote);
+  else if (slot > context.high) keepForLater(context, vote);
+  else return true;
+  return false;
+}
+
+/** Early messages wait in a bounded share; far beyond the next window they cannot matter (rule 18). */
+function keepForLater(context: Context, vote: EarlyMessage): void {
+  if (vote.message.slot > context.high + context.cluster.limits.window) context.reject("outside-window", vote);
+  else if (!context.backlog.add(vote)) context.reject("buffer-full", vote);
+}
+
+/** The same proposal again may bring the body that was missing; another one for the slot is equivocation (A18). */
+function onSecondProposal(context: Context, log: SlotLog, known: Verified<PrePrepare>, proposal: Verified<PrePrepare>): void {
+  if (known.message.digest !== proposal.message.digest) {
+    context.evidence(proposal.message.sender, "pre-prepare", known, proposal);
+    return context.reject("equivocation", proposal);
+  }
+  if (!context.missingBodies.has(proposal.message.digest) || !proposal.batch?.valid || !proposal.body) {
+    return context.reject("duplicate", proposal);
+  }
+  learnBody(context, proposal.body, proposal.batch, proposal.message);
+  prepare(context, log);
+  context.touched.add(log.slot);
+}
+
+/** The first vote counts; a different second one is proof against its signer (A02, A03). */
+function onSecondVote(context: Context, known: Verified<Prepare | Commit>, vote: Verified<Prepare | Commit>): void {
+  if (known.message.digest === vote.message.digest) return context.reject("duplicate", vote);
+  context.evidence(vote.message.sender, vote.message.kind, known, vote);
+  context.reject("equivocation", vote);
+}
+
+/** The one clock check (rule 79): ahead of time is held and tried again, too far behind is refused. */
+function isTimely(context: Context, proposal: Verified<PrePrepare>, { timestamp }: Batch): boolean {
+  const { timestampBoundMs } = context.cluster.limits;
+  const ahead = timestamp - (context.wall.latest + timestampBoundMs);
+  if (ahead > 0) {
+    // Bounded like the window, and by the longest wait that a timer can express (rule 46).
+    context.held.set(proposal.message.slot, { message: proposal, retryAt: context.now + Math.min(ahead, context.cluster.timing.viewTimeoutMaxMs) });
+    context.reject("timestamp-ahead", proposal);
+    return false;
+  }
+  if (timestamp >= context.wall.earliest - timestampBoundMs) return true;
+  context.reject("timestamp-behind", proposal);
+  return false;
+}

@@ -1,0 +1,71 @@
+/** Executing decided slots in order, once per request, and answering clients (rules 21, 59-61, 64, 80, 81). */
+import type { DecidedRequest } from "../../core/contract.ts";
+import type { ClientId, Slot } from "../../core/ids.ts";
+import type { Batch, RequestResult } from "../../core/message.ts";
+import { wantBody } from "./agreement.ts";
+import { takeCheckpoint } from "./checkpointing.ts";
+import type { Context } from "./context.ts";
+import type { CommitCertificate } from "./slot-log.ts";
+
+/** Executes every slot whose turn has come: decided, body here, all lower ones done (rule 21). True when it executed any. */
+export function executeReady(context: Context): boolean {
+  const before = context.executed;
+  while (!context.halted) {
+    const slot = (context.executed + 1) as Slot;
+    const certificate = context.slots.get(slot)?.committed;
+    if (!certificate) break;
+    if (!context.hasBody(certificate.digest)) {
+      wantBody(context, { slot, digest: certificate.digest });
+      break;
+    }
+    execute(context, slot, certificate);
+    if (slot % context.cluster.limits.checkpointInterval === 0) takeCheckpoint(context);
+  }
+  return context.executed > before;
+}
+
+function execute(context: Context, slot: Slot, { view, digest }: CommitCertificate): void {
+  const batch = context.bodies.get(digest)?.batch;
+  const requests: DecidedRequest[] = (batch?.requests ?? []).map((request) => ({
+    client: request.message.sender,
+    request: request.message.number,
+    digest: context.digest("request", request.payload),
+  }));
+  context.effects.push({ type: "decide", view, slot, digest, requests });
+  context.executed = slot;
+  if (batch) executeBatch(context, slot, batch);
+}
+
+function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Batch): void {
+  // Never prev+1: it would outrun real time (rule 80).
+  context.clock = Math.max(context.clock, timestamp);
+  const replies = new Map<ClientId, RequestResult[]>();
+  let progress = false;
+  for (const { message } of requests) {
+    const { sender: client, number, operation } = message;
+    context.pending.executed(client, number, context.now);
+    // A second occurrence, in this batch or any later one, has no effect (rule 61); its first reply stands.
+    if (!context.table.isNew(client, number)) continue;
+    const result = capped(context, context.service.execute(operation, { client, clock: context.clock }));
+    context.table.record(client, number, result);
+    context.observe({ event: "execute", slot, client, request: number, result });
+    const results = replies.get(client) ?? [];
+    results.push({ number, result });
+    replies.set(client, results);
+    progress = true;
+  }
+  for (const [client, results] of replies) replyTo(context, client, results);
+  // The timeout decays by what the view gets done (rules 46, 96).
+  if (progress) context.failures = Math.max(0, context.failures - 1);
+}
+
+/** One signature for all results of a batch that one client gets. */
+export function replyTo(context: Context, client: ClientId, results: readonly RequestResult[]): void {
+  const message = context.seal({ kind: "reply", view: context.view, client, results });
+  context.effects.push({ type: "reply", to: client, message });
+}
+
+/** A result over the cap becomes the same short error on every replica (A35). */
+function capped(context: Context, result: Uint8Array): Uint8Array {
+  return result.length <= context.cluster.limits.resultBytes ? result : new Uint8Array(0);
+}

@@ -1,0 +1,56 @@
+/** How requests enter: remembered by everybody, relayed to the primary, batched and proposed by it (OSDI'99 §4.2; rules 39, 42, 57). */
+import type { Slot } from "../../core/ids.ts";
+import type { Request, Verified } from "../../core/message.ts";
+import { encodeBatch } from "../../wire/batch.ts";
+import { acceptProposal } from "./agreement.ts";
+import type { Context } from "./context.ts";
+import { replyTo } from "./execution.ts";
+
+export function onRequest(context: Context, request: Verified<Request>): void {
+  const { sender, number, operation } = request.message;
+  if (operation.length > context.cluster.limits.operationBytes) return context.reject("operation-too-large", request);
+  if (number <= context.table.floor(sender)) return context.reject("client-window", request);
+  const result = context.table.result(sender, number);
+  // Executed already: the cached result answers every repetition (rules 57, 60).
+  if (result) return replyTo(context, sender, [{ number, result }]);
+  if (context.pending.has(sender, number)) return context.reject("duplicate", request);
+  if (!context.pending.add(request, context.now)) return context.reject("client-full", request);
+  if (context.active && !context.isPrimary) context.send(context.primary, request);
+}
+
+/** A backup hands its whole pending set to the primary of a view it just entered (rule 39). */
+export function relayPending(context: Context): void {
+  if (context.isPrimary) return;
+  for (const { request } of context.pending.all()) context.send(context.primary, request);
+}
+
+/** Proposes while there is something to propose and room for it: window and pipeline (rule 24). */
+export function propose(context: Context): void {
+  while (context.active && context.isPrimary && !context.halted) {
+    const { pipeline } = context.cluster.limits;
+    if (context.nextSlot > Math.min(context.high, Math.max(context.executed, context.stable) + pipeline)) return;
+    const requests = nextBatch(context);
+    if (requests.length === 0) return;
+    const timestamp = Math.floor((context.wall.earliest + context.wall.latest) / 2);
+    const bytes = encodeBatch(timestamp, requests);
+    const digest = context.digest("batch", bytes);
+    const slot = context.nextSlot;
+    const proposal = context.seal({ kind: "pre-prepare", view: context.view, slot, digest }, { bytes, batch: { valid: true, timestamp, requests } });
+    context.nextSlot = (slot + 1) as Slot;
+    acceptProposal(context, proposal);
+    context.broadcast(proposal);
+  }
+}
+
+/** As many requests as the caps allow, clients in turn; the byte cap leaves room for framing. */
+function nextBatch(context: Context): Verified<Request>[] {
+  const { batchRequests, batchBytes } = context.cluster.limits;
+  const batch: Verified<Request>[] = [];
+  let size = 32;
+  for (const request of context.pending.take(batchRequests)) {
+    size += request.payload.length + request.signature.length + 16;
+    if (size > batchBytes && batch.length > 0) break;
+    batch.push(request);
+  }
+  return batch;
+}

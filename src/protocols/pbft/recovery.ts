@@ -1,0 +1,74 @@
+/** Coming back after a restart with what was persisted (rules 73, 74): never vote differently, be able to say it again. */
+import type { Slot, View } from "../../core/ids.ts";
+import type { Context } from "./context.ts";
+import type { PbftRecord } from "./durable.ts";
+import { restoreSnapshot } from "./snapshot.ts";
+
+/** Rebuilds the state from the records, oldest first. Decided slots above the last snapshot come back from the other replicas. */
+export function recover(context: Context, records: readonly PbftRecord[]): void {
+  for (const record of records) apply(context, record);
+  const newest = Math.max(0, ...context.snapshots.keys()) as Slot;
+  const held = context.snapshots.get(newest);
+  if (held) restoreSnapshot(context, newest, held);
+  for (const slot of context.slots.keys()) if (slot <= context.stable) context.slots.delete(slot);
+  context.fetchEndedAt = context.now;
+  context.viewEnteredAt = context.now;
+  context.nextSlot = (Math.max(context.stable, context.executed, ...context.slots.keys()) + 1) as Slot;
+}
+
+function apply(context: Context, record: PbftRecord): void {
+  switch (record.type) {
+    case "accepted":
+      return restoreVote(context, record.message);
+    case "prepared":
+      return restoreCertificate(context, record.certificate);
+    case "view-change":
+      return leave(context, record.message);
+    case "new-view":
+      context.entered = { newView: record.message, viewChanges: record.viewChanges };
+      return enterView(context, record.message.message.view);
+    case "snapshot":
+      context.snapshots.set(record.slot, record);
+      return;
+    case "stable": {
+      const [first] = record.proof;
+      if (!first) return;
+      context.stable = first.message.slot;
+      context.stableProof = record.proof;
+      return;
+    }
+  }
+}
+
+/** The vote was cast for this digest and none other; the same bytes are signed again (rules 54, 74). */
+function restoreVote(context: Context, proposal: Extract<PbftRecord, { type: "accepted" }>["message"]): void {
+  const { view, slot, digest } = proposal.message;
+  const log = context.slotLog(slot);
+  log.leaveView();
+  log.prePrepare = proposal;
+  if (proposal.batch?.valid && proposal.body) context.bodies.set(digest, { bytes: proposal.body, batch: proposal.batch, slot });
+  else if (!context.hasBody(digest)) context.missingBodies.set(digest, { slot, attempt: 0 });
+  if (context.isPrimary || !context.hasBody(digest)) return;
+  log.ownPrepare = context.seal({ kind: "prepare", view, slot, digest });
+  log.prepares.set(context.self, log.ownPrepare);
+}
+
+function restoreCertificate(context: Context, certificate: Extract<PbftRecord, { type: "prepared" }>["certificate"]): void {
+  const { view, slot, digest } = certificate.prePrepare.message;
+  const log = context.slotLog(slot);
+  log.prepared = certificate;
+  log.ownCommit = context.seal({ kind: "commit", view, slot, digest });
+  log.addCommit(log.ownCommit);
+}
+
+function leave(context: Context, message: Extract<PbftRecord, { type: "view-change" }>["message"]): void {
+  context.view = message.message.view;
+  context.active = false;
+  context.viewChanges.set(context.self, message);
+}
+
+function enterView(context: Context, view: View): void {
+  context.view = view;
+  context.active = true;
+  for (const log of context.slots.values()) log.leaveView();
+}

@@ -1,0 +1,171 @@
+/**
+ * One replica: takes an input, lets the rule files record what it says, then draws the consequences until nothing changes.
+ *
+ * No handler calls another rule's handler, so the order of consequences stands in one place: {@link advance}.
+ */
+import type { CoreState, Input, Peek } from "../../core/contract.ts";
+import { unreachable } from "../../core/invariant.ts";
+import type { Slot, View } from "../../core/ids.ts";
+import type { Verified } from "../../core/message.ts";
+import { agree, onCommit, onPrePrepare, onPrepare } from "./agreement.ts";
+import { greet, onCertificate, onStatus, statusTick } from "./catch-up.ts";
+import { onCheckpoint } from "./checkpointing.ts";
+import { Context, type PbftCore, type PbftEffect, type PbftSetup } from "./context.ts";
+import type { PbftRecord } from "./durable.ts";
+import { executeReady } from "./execution.ts";
+import { assertInvariants } from "./invariants.ts";
+import type { PbftMessage } from "./messages.ts";
+import { considerCandidates, onNewView, proposeNewView } from "./new-view.ts";
+import { onRequest, propose } from "./proposing.ts";
+import { recover } from "./recovery.ts";
+import { onTimeout, refreshTimers } from "./timers.ts";
+import { fetchViewChanges, onBatchBody, onFetch, onSnapshot } from "./transfer.ts";
+import { joinOthers, noteViewChangeQuorum, onViewChange } from "./view-change.ts";
+
+export function createPbftCore(setup: PbftSetup): PbftCore {
+  const context = new Context(setup);
+  return {
+    step: (input) => step(context, input),
+    wants: (peek) => wants(context, peek),
+    inspect: () => inspect(context),
+    assertInvariants: () => assertInvariants(context),
+  };
+}
+
+function step(context: Context, input: Input<PbftMessage, PbftRecord>): readonly PbftEffect[] {
+  if (context.halted) return [];
+  context.effects = [];
+  context.now = Math.max(context.now, input.now);
+  if ("wall" in input) context.wall = input.wall;
+  handle(context, input);
+  advance(context);
+  refreshTimers(context);
+  return context.effects;
+}
+
+function handle(context: Context, input: Input<PbftMessage, PbftRecord>): void {
+  switch (input.type) {
+    case "start":
+      if (input.recovered) recover(context, input.recovered);
+      return statusTick(context);
+    case "receive":
+      return receive(context, input.message);
+    case "request":
+      return onRequest(context, input.request);
+    case "timeout":
+      return onTimeout(context, input.timer);
+    case "link-up":
+      return greet(context, input.peer);
+    default:
+      return unreachable(input);
+  }
+}
+
+function receive(context: Context, received: Verified<PbftMessage>): void {
+  // Generic over the union: each branch narrows message and wrapper together.
+  const { message } = received;
+  const as = <K extends PbftMessage["kind"]>(_kind: K) => received as Verified<Extract<PbftMessage, { kind: K }>>;
+  switch (message.kind) {
+    case "pre-prepare":
+      return onPrePrepare(context, as(message.kind));
+    case "prepare":
+      return onPrepare(context, as(message.kind));
+    case "commit":
+      return onCommit(context, as(message.kind));
+    case "checkpoint":
+      return onCheckpoint(context, as(message.kind));
+    case "view-change":
+      return onViewChange(context, as(message.kind));
+    case "new-view":
+      onNewView(context, as(message.kind));
+      return fetchViewChanges(context);
+    case "status":
+      return onStatus(context, as(message.kind));
+    case "fetch":
+      return onFetch(context, as(message.kind));
+    case "batch-body":
+      return onBatchBody(context, as(message.kind));
+    case "snapshot":
+      return onSnapshot(context, as(message.kind));
+    case "certificate":
+      return onCertificate(context, as(message.kind));
+    default:
+      return unreachable(message);
+  }
+}
+
+/** Draws consequences in one order until none is left: views, votes, execution, what waited for them, proposals. */
+function advance(context: Context): void {
+  let view: View;
+  let stable: Slot;
+  do {
+    view = context.view;
+    stable = context.stable;
+    const active = context.active;
+    while (joinOthers(context) || proposeNewView(context) || considerCandidates(context));
+    noteViewChangeQuorum(context);
+    settleTouched(context);
+    if (context.view !== view || context.stable !== stable || context.active !== active) replayBacklog(context);
+    propose(context);
+  } while (!context.halted && (context.touched.size > 0 || context.view !== view || context.stable !== stable));
+}
+
+function settleTouched(context: Context): void {
+  do {
+    const touched = [...context.touched].sort((a, b) => a - b);
+    context.touched.clear();
+    for (const slot of touched) {
+      const log = context.slots.get(slot);
+      if (log && !context.halted) agree(context, log);
+    }
+    executeReady(context);
+  } while (context.touched.size > 0 && !context.halted);
+}
+
+/** The view or the window moved: what came early is looked at again, and waits again where it still must (rule 18). */
+function replayBacklog(context: Context): void {
+  for (const message of context.backlog.drain()) receive(context, message);
+}
+
+/** What a host may drop before it pays for the signature. A second digest for a known vote stays wanted: it is evidence. */
+function wants(context: Context, { kind, sender, view, slot, digest }: Peek): boolean {
+  if (context.halted) return false;
+  if (slot === undefined) return true;
+  if (kind === "checkpoint") return slot > context.stable;
+  const log = context.slots.get(slot as Slot);
+  if (kind === "prepare") {
+    if (slot <= context.stable || view === undefined || view < context.view) return false;
+    return view !== context.view || log?.prepares.get(sender as never)?.message.digest !== digest;
+  }
+  if (kind === "commit") {
+    if (slot <= Math.min(context.stable, context.executed)) return false;
+    return view === undefined || log?.commitOf(sender as never, view as View)?.message.digest !== digest;
+  }
+  return true;
+}
+
+function inspect(context: Context): CoreState {
+  const { view, active, stable, executed, halted, clock, nextSlot, failures } = context;
+  return {
+    view,
+    active,
+    stable,
+    executed,
+    halted,
+    clock,
+    nextSlot,
+    failures,
+    pending: context.pending.size,
+    backlog: context.backlog.size,
+    transfer: context.transfer?.slot,
+    missingBodies: context.missingBodies.size,
+    viewChanges: [...context.viewChanges].map(([id, { message }]) => [id, message.view]),
+    slots: [...context.slots.values()].map((log) => ({
+      slot: log.slot,
+      proposed: log.prePrepare?.message.digest,
+      prepares: [...log.prepares.keys()],
+      prepared: log.prepared && [log.prepared.prePrepare.message.view, log.prepared.prePrepare.message.digest],
+      committed: log.committed && [log.committed.view, log.committed.digest],
+    })),
+  };
+}

@@ -1,0 +1,12 @@
+/** How a protocol plugs into the laboratory: its messages and its core. Ours and anybody else's come by the same door. */
+import type { Core, CoreSetup } from "../core/contract.ts";
+import type { AnyMessage } from "../core/message.ts";
+import type { Schemas } from "../wire/schema.ts";
+
+export interface Protocol<M extends AnyMessage, R = unknown> {
+  /** As scenarios and the trace name it. */
+  readonly name: string;
+  /** One schema per message kind between replicas; requests and replies are the laboratory's own. */
+  readonly messages: Schemas<M>;
+  createCore(setup: CoreSetup<M>): Core<M, R>;
+}

@@ -1,0 +1,157 @@
+/**
+ * The mutual handshake as pure data: who says what, and what must be true of it. It opens no socket and draws no randomness.
+ *
+ *     dialer                         acceptor
+ *       | -- hello (role, id, nonce) --> |
+ *       | <-- hello (role, id, nonce) -- |
+ *       | -- proof (signature) --------> |   the acceptor has now verified the dialer
+ *       | <-- proof (signature) -------- |   and answers; frames may follow at once
+ *
+ * A proof covers both ids, roles and nonces, the cluster, the version and its own direction, under a domain of its own (rule 86):
+ * it cannot be replayed, reflected or passed off as a message. The acceptor proves itself last, so a stranger makes it sign nothing.
+ */
+import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { ClientId, Digest, ReplicaId } from "../core/ids.ts";
+import type { RejectionCode } from "../core/rejection.ts";
+import { type SignatureScheme, signatureBytes } from "../crypto/signature.ts";
+import { decode, encode } from "../wire/msgpack.ts";
+import { hexToBytes } from "../wire/schema.ts";
+import type { Peer } from "./peer.ts";
+
+/** Version of the handshake and of what follows on the link. */
+const version = 1;
+const nonceBytes = 32;
+/** No handshake message is longer. */
+const messageBytes = 256;
+
+const helloTag = 1;
+const proofTag = 2;
+const roles = ["replica", "client"] as const;
+
+export type HandshakeFailure = "early-frame" | "penalised" | RejectionCode;
+
+export interface HandshakeOptions {
+  readonly side: "dialer" | "acceptor";
+  readonly self: Peer;
+  readonly cluster: Digest;
+  readonly secret: Uint8Array;
+  readonly scheme: SignatureScheme;
+  /** 32 fresh random bytes, for this handshake alone. */
+  readonly nonce: Uint8Array;
+  /** The configured public key; `undefined` when the cluster file knows no such peer (rule 91). */
+  keyOf(peer: Peer): Uint8Array | undefined;
+  /** Asked once, before anything is verified: why this peer may not have a link now. */
+  refuse(peer: Peer): HandshakeFailure | undefined;
+}
+
+/** What a message of the other side leads to. */
+export type HandshakeStep =
+  | { readonly type: "continue"; readonly send: Uint8Array }
+  | { readonly type: "open"; readonly peer: Peer; readonly send?: Uint8Array }
+  | { readonly type: "failed"; readonly code: HandshakeFailure; readonly peer?: Peer };
+
+interface Hello {
+  readonly peer: Peer;
+  readonly nonce: Uint8Array;
+}
+
+/** One handshake on one connection. */
+export class Handshake {
+  readonly #options: HandshakeOptions;
+  #remote: (Hello & { readonly publicKey: Uint8Array }) | undefined;
+
+  constructor(options: HandshakeOptions) {
+    this.#options = options;
+  }
+
+  /** What the dialer sends first. */
+  hello(): Uint8Array {
+    const { self, cluster, nonce } = this.#options;
+    return encode([helloTag, version, hexToBytes(cluster), roles.indexOf(self.role), self.id, nonce]);
+  }
+
+  /** The one way in; call it until it opens or fails, not after. Never throws. */
+  receive(frame: Uint8Array): HandshakeStep {
+    const message = frame.length <= messageBytes ? decodeArray(frame) : undefined;
+    if (message === undefined) return failed("early-frame");
+    return this.#remote === undefined ? this.#onHello(message) : this.#onProof(message, this.#remote);
+  }
+
+  #onHello(message: readonly unknown[]): HandshakeStep {
+    const hello = readHello(message, hexToBytes(this.#options.cluster));
+    if (typeof hello === "string") return failed(hello);
+    const publicKey = this.#options.keyOf(hello.peer);
+    if (publicKey === undefined) return failed("unknown-sender");
+    const refused = this.#options.refuse(hello.peer);
+    if (refused !== undefined) return failed(refused);
+    this.#remote = { ...hello, publicKey };
+    return { type: "continue", send: this.#options.side === "dialer" ? this.#proof() : this.hello() };
+  }
+
+  #onProof(message: readonly unknown[], remote: Hello & { readonly publicKey: Uint8Array }): HandshakeStep {
+    const [tag, signature] = message;
+    if (message.length !== 2 || tag !== proofTag || !isBytes(signature, signatureBytes)) return failed("early-frame");
+    const theirs = this.#options.side === "dialer" ? "acceptor" : "dialer";
+    if (!this.#options.scheme.verify(remote.publicKey, this.#signedBy(theirs), signature)) return failed("bad-signature");
+    return theirs === "acceptor" ? { type: "open", peer: remote.peer } : { type: "open", peer: remote.peer, send: this.#proof() };
+  }
+
+  #proof(): Uint8Array {
+    const { scheme, secret, side } = this.#options;
+    return encode([proofTag, scheme.sign(secret, this.#signedBy(side))]);
+  }
+
+  #signedBy(side: "dialer" | "acceptor"): Uint8Array {
+    const { self, nonce, cluster } = this.#options;
+    const remote = this.#remote as Hello;
+    const ours: Hello = { peer: self, nonce };
+    const [dialer, acceptor] = this.#options.side === "dialer" ? [ours, remote] : [remote, ours];
+    return proofBytes({ cluster, side, dialer, acceptor });
+  }
+}
+
+/** The exact bytes that the proof of `side` signs. */
+export function proofBytes(of: {
+  readonly cluster: Digest;
+  readonly side: "dialer" | "acceptor";
+  readonly dialer: Hello;
+  readonly acceptor: Hello;
+}): Uint8Array {
+  const cluster = hexToBytes(of.cluster);
+  const body = encode([
+    version,
+    of.side === "dialer" ? 0 : 1,
+    ...[of.dialer, of.acceptor].map(({ peer, nonce }) => [roles.indexOf(peer.role), peer.id, nonce]),
+  ]);
+  return concatBytes(utf8ToBytes("quorate/v1\0"), cluster, utf8ToBytes("\0handshake\0"), body);
+}
+
+function readHello(message: readonly unknown[], ownCluster: Uint8Array): Hello | HandshakeFailure {
+  const [tag, theirVersion, cluster, role, id, nonce] = message;
+  if (tag !== helloTag || typeof theirVersion !== "number") return "early-frame";
+  if (theirVersion !== version) return "wrong-version";
+  const roleName = typeof role === "number" ? roles[role] : undefined;
+  if (message.length !== 6 || roleName === undefined || typeof id !== "number" || !isBytes(cluster, 32) || !isBytes(nonce, nonceBytes)) {
+    return "malformed";
+  }
+  if (!equal(cluster, ownCluster)) return "wrong-cluster";
+  const peer: Peer = roleName === "replica" ? { role: roleName, id: id as ReplicaId } : { role: roleName, id: id as ClientId };
+  return { peer, nonce };
+}
+
+function decodeArray(frame: Uint8Array): readonly unknown[] | undefined {
+  const plain = decode(frame);
+  return Array.isArray(plain) ? plain : undefined;
+}
+
+function failed(code: HandshakeFailure): HandshakeStep {
+  return { type: "failed", code };
+}
+
+function isBytes(value: unknown, length: number): value is Uint8Array {
+  return value instanceof Uint8Array && value.length === length;
+}
+
+function equal(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}

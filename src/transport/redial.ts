@@ -1,0 +1,99 @@
+/** Keeps calling one replica: one attempt at a time, with capped and jittered pauses (A75: no reconnect storms). */
+import type { Duplex } from "node:stream";
+import { WebSocket } from "ws";
+import type { TransportReason } from "./counters.ts";
+import type { TlsSettings } from "./door.ts";
+import { Handshake, type HandshakeOptions } from "./handshake.ts";
+import type { TransportLimits } from "./limits.ts";
+import { Link, type LinkOptions } from "./link.ts";
+import { socketSettings } from "./socket-settings.ts";
+
+export interface RedialOptions {
+  /** Asked before each attempt, so that it may change. */
+  url(): string;
+  readonly tls?: TlsSettings;
+  readonly limits: TransportLimits;
+  readonly link: Omit<LinkOptions, "socket" | "side" | "handshake" | "limits">;
+  handshake(): Omit<HandshakeOptions, "side">;
+  /** Monotonic ms before which the replica is not to be called; asked when a pause is computed. */
+  notBefore(): number;
+  /** 0 up to 1, for jitter. */
+  random(): number;
+}
+
+export class Redial {
+  readonly #options: RedialOptions;
+  #failures = 0;
+  #openedAt = Number.POSITIVE_INFINITY;
+  #link: Link | undefined;
+  #pause: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(options: RedialOptions) {
+    this.#options = options;
+    this.#attempt();
+  }
+
+  /** The link of now, in whatever state. */
+  get link(): Link | undefined {
+    return this.#link;
+  }
+
+  /** Calls no more and closes the link. @returns when its socket is gone. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#pause);
+    this.#link?.close("shutdown");
+    await this.#link?.gone;
+  }
+
+  #attempt(): void {
+    const { limits, link, tls } = this.#options;
+    this.#openedAt = Number.POSITIVE_INFINITY;
+    const socket = new WebSocket(this.#options.url(), {
+      ...socketSettings(link.frameBytes, limits.fragments),
+      ...(tls?.authority === undefined ? {} : { ca: tls.authority }),
+    });
+    this.#link = new Link({
+      ...link,
+      socket,
+      side: "dialer",
+      limits,
+      handshake: new Handshake({ ...this.#options.handshake(), side: "dialer" }),
+      onOpen: (opened, peer) => {
+        this.#openedAt = link.now();
+        link.onOpen(opened, peer);
+      },
+      onClose: (closed, reason) => this.#onClose(closed, reason),
+    });
+    beginWhenUp(socket, this.#link);
+  }
+
+  #onClose(closed: Link, reason: TransportReason): void {
+    if (!this.#stopped) {
+      const now = this.#options.link.now();
+      // Only a link that lasted ends the series: one that is refused again and again keeps backing off.
+      if (now - this.#openedAt >= this.#options.limits.backoffMaxMs) this.#failures = 0;
+      const wait = Math.max(backoff(this.#failures, this.#options.limits, this.#options.random()), this.#options.notBefore() - now);
+      this.#failures += 1;
+      this.#pause = setTimeout(() => this.#attempt(), wait);
+    }
+    this.#options.link.onClose(closed, reason);
+  }
+}
+
+/** The pause after so many failures in a row, in ms; `jitter` is 0 up to 1 and spreads it over its upper half. */
+export function backoff(failures: number, limits: Pick<TransportLimits, "backoffMs" | "backoffMaxMs">, jitter: number): number {
+  const whole = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(failures, 30));
+  return Math.round(whole / 2 + (jitter * whole) / 2);
+}
+
+function beginWhenUp(socket: WebSocket, link: Link): void {
+  let raw: Duplex | undefined;
+  socket.once("upgrade", (response) => {
+    raw = response.socket;
+  });
+  socket.once("open", () => {
+    if (raw !== undefined) link.begin(raw);
+  });
+}

@@ -1,0 +1,44 @@
+/** Whose key a message must verify under, and whether it does; with a memory of signatures that were found good. */
+import { concatBytes } from "@noble/hashes/utils.js";
+import type { DigestFunction } from "../core/contract.ts";
+import type { Digest } from "../core/ids.ts";
+import type { AnyMessage } from "../core/message.ts";
+import type { SignatureScheme } from "../crypto/signature.ts";
+import { type KindEntry, signedPayload } from "./codec.ts";
+
+export interface Keys {
+  /** By replica number. */
+  readonly replicaKeys: readonly Uint8Array[];
+  /** Index 0 is client 1. */
+  readonly clientKeys: readonly Uint8Array[];
+}
+
+/** The key of the claimed sender, in the role that the kind asks for; undefined when there is no such member (rule 91). */
+export function keyOf(keys: Keys, entry: KindEntry, message: AnyMessage): Uint8Array | undefined {
+  return entry.schema.from === "client" ? keys.clientKeys[message.sender - 1] : keys.replicaKeys[message.sender];
+}
+
+export type SignatureCheck = (entry: KindEntry, key: Uint8Array, payload: Uint8Array, signature: Uint8Array) => boolean;
+
+/**
+ * A check that remembers the last `size` good signatures, so that a request is not verified again in a batch, nor a vote in a
+ * certificate. Remembered is the digest of key, signature and signed bytes; a bad signature is never remembered, so it displaces
+ * nothing. With size 0 every check verifies.
+ */
+export function rememberingCheck(verify: SignatureScheme["verify"], digest: DigestFunction, size: number): SignatureCheck {
+  const good = new Set<Digest>();
+  return (entry, key, payload, signature) => {
+    const bytes = signedPayload(entry, payload);
+    if (size === 0) return verify(key, bytes, signature);
+    // Key and signature have fixed lengths here, so the parts cannot run into one another.
+    const name = digest("frame", concatBytes(key, signature, bytes));
+    if (good.has(name)) return true;
+    if (!verify(key, bytes, signature)) return false;
+    for (const oldest of good) {
+      if (good.size < size) break;
+      good.delete(oldest);
+    }
+    good.add(name);
+    return true;
+  };
+}
