@@ -140,8 +140,8 @@ function readHello(message: readonly unknown[], ownCluster: Uint8Array): Hello |
 }
 
 function decodeArray(frame: Uint8Array): readonly unknown[] | undefined {
-  const plain = decode(frame);
-  return Array.isArray(plain) ? plain : undefined;
+  const decoded = decode(frame, { depth: 1, elements: 8 });
+  return decoded.ok && Array.isArray(decoded.value) ? decoded.value : undefined;
 }
 
 function failed(code: HandshakeFailure): HandshakeStep {

@@ -121,11 +121,13 @@ export class Link {
 
   /** Reads nothing more until `resume`: what the peer sends waits on its side. A peer may close a link that stays paused. */
   pause(): void {
+    if (this.#state !== "open") return;
     this.#held = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    if (this.#state !== "open") return;
     this.#held = false;
     this.#heard = true;
     if (this.#resumption === undefined) this.#socket.resume();
@@ -143,13 +145,13 @@ export class Link {
 
   #end(reason: TransportReason): void {
     if (this.#state === "closed") return;
+    // A paused socket would never see the other side's answer to the close frame. (ws throws while it has none below.)
+    if (this.#state !== "connecting") this.#socket.resume();
     this.#state = "closed";
     clearTimeout(this.#deadline);
     clearTimeout(this.#resumption);
     clearInterval(this.#ticker);
     this.#outbox = undefined;
-    // A paused socket would never see the other side's answer to the close frame.
-    this.#socket.resume();
     this.#options.count(reason, this.#peer);
     this.#options.onClose(this, reason);
   }
@@ -173,8 +175,8 @@ export class Link {
   #onMessage(data: RawData, isBinary: boolean): void {
     if (this.#state === "closed") return;
     if (!isBinary) return this.close("text-frame");
-    // A copy: what is kept of a small frame must not keep the network's buffer alive.
-    const frame = Uint8Array.from(data as Buffer);
+    const { buffer, byteOffset, length } = data as Buffer;
+    const frame = new Uint8Array(buffer, byteOffset, length);
     if (this.#state === "handshaking") this.#shake(frame);
     else if (this.#peer !== undefined) {
       this.#meter(frame.length);

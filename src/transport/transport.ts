@@ -44,7 +44,7 @@ export interface TransportOptions {
   nonce?(): Uint8Array;
   /** Monotonic ms. @defaultValue performance.now */
   now?(): number;
-  /** A whole frame of an authenticated peer. The bytes are the receiver's to keep. What it throws is a bug and stops the process. */
+  /** A whole frame of an authenticated peer. Copy what is to be kept: the bytes are part of a larger buffer. What it throws is a bug and stops the process. */
   onFrame(peer: Peer, frame: Uint8Array): void;
   /** A link (re)opened; also when a newer link of the peer took the place of the old one. */
   onLinkUp(peer: Peer): void;
@@ -64,6 +64,8 @@ export interface Transport {
   /** Stops reading from a peer that sends more than is wanted now; TCP holds it back. Lasts until `resume` or the end of its link. */
   pause(peer: Peer): void;
   resume(peer: Peer): void;
+  /** Bytes that wait on this side of the peer's link, for who wants to hold back before frames are dropped; 0 without a link. */
+  waitingBytes(peer: Peer): number;
   /** The peers with an open link. */
   links(): readonly Peer[];
   /** Closes everything. @returns when every socket is gone. */
@@ -148,6 +150,10 @@ class WebSocketTransport implements Transport {
 
   resume(peer: Peer): void {
     this.#links.get(peerName(peer))?.resume();
+  }
+
+  waitingBytes(peer: Peer): number {
+    return this.#links.get(peerName(peer))?.waitingBytes ?? 0;
   }
 
   links(): readonly Peer[] {

@@ -9,16 +9,7 @@ import type { Digest } from "../core/ids.ts";
 import type { AnyMessage, Signed } from "../core/message.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { decode, encode } from "./msgpack.ts";
-import {
-  bytesToHex,
-  commonSchemas,
-  type DecodeContext,
-  type Field,
-  hexToBytes,
-  Malformed,
-  type MessageSchema,
-  type Schemas,
-} from "./schema.ts";
+import { commonSchemas, type DecodeContext, type Field, hexToBytes, Malformed, type MessageSchema, type Schemas } from "./schema.ts";
 
 /** The wire version that this code speaks: the first number of every payload. */
 export const wireVersion = 1;

@@ -4,20 +4,30 @@
  */
 import { type Complaints, importsOf, type SourceFile } from "./tree.ts";
 
+const inner = ["core", "crypto", "wire"];
+const replicated = [...inner, "services", "storage", "protocols"];
+const judging = [...replicated, "traitors", "faults", "client", "harness"];
+
 /** A folder (or file right below src) and what it may import; the order is that of ARCHITECTURE.md. */
-export const layers: Readonly<Record<string, readonly string[]>> = layered([
-  ["core"],
-  ["crypto"],
-  ["wire"],
-  ["services", "storage"],
-  ["protocols"],
-  ["traitors", "faults", "client"],
-  ["harness"],
-  ["sim", "transport"],
-  ["node"],
-  ["launch"],
-  ["cli", "index.ts", "node.ts"],
-]);
+export const layers: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  crypto: ["core"],
+  wire: ["core", "crypto"],
+  services: inner,
+  storage: inner,
+  protocols: inner,
+  traitors: replicated,
+  faults: inner,
+  client: [...inner, "services"],
+  harness: [...inner, "services", "traitors", "faults", "client"],
+  sim: judging,
+  transport: [...inner, "faults"],
+  node: [...judging, "transport"],
+  launch: [...judging, "sim", "transport", "node"],
+  cli: [...judging, "sim", "transport", "node", "launch"],
+  "index.ts": [...judging, "sim"],
+  "node.ts": [...judging, "sim", "transport", "node", "launch", "index.ts"],
+};
 
 /** What needs Node.js; everything else also runs in a browser. */
 export const nodeOnly = [
@@ -48,12 +58,6 @@ export const packages: Readonly<Record<string, { readonly in: readonly string[];
   picocolors: { in: ["src/cli/"], because: "only the command line prints" },
   tsx: { in: ["src/launch/", "src/cli/"], because: "only what loads a user's file needs it" },
 };
-
-function layered(order: readonly (readonly string[])[]): Record<string, readonly string[]> {
-  const table: Record<string, readonly string[]> = {};
-  for (const [index, peers] of order.entries()) for (const folder of peers) table[folder] = order.slice(0, index).flat();
-  return table;
-}
 
 const roomOf = (path: string): string => path.split("/")[1] ?? "";
 const needsNode = (path: string): boolean => nodeOnly.some((prefix) => path.startsWith(prefix)) && !nodeFree.includes(path);

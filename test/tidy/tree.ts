@@ -42,11 +42,21 @@ export function fileAt(path: string): SourceFile {
   return sourceFile(path, readFileSync(`${root}${path}`, "utf8"));
 }
 
+/** Taken over whole, numbers unchanged: the numbers are what everything else cites. */
+export const sharedDocuments = ["docs/protocol.md", "docs/catalogue.md", "docs/neighbours.md"];
+
+/** Everything written for people, but the shared copies. */
+export function ownDocuments(): readonly SourceFile[] {
+  const atRoot = readdirSync(root).filter((name) => name.endsWith(".md"));
+  const below = [...filesBelow("docs", ".md"), fileAt("keys/README.md")];
+  return [...atRoot.map(fileAt), ...below.filter((file) => !sharedDocuments.includes(file.path))];
+}
+
 export function lineOf(text: string, offset: number): number {
   return text.slice(0, offset).split("\n").length;
 }
 
-const importing = /\b(?:from|import)\s*\(?\s*"/g;
+const importing = /(?<![.\w])(?:from\s*|import\s*\(?\s*)"/g;
 
 /** Static and dynamic imports and re-exports, types included. */
 export function importsOf(file: SourceFile): readonly Import[] {

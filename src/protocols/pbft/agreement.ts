@@ -31,9 +31,9 @@ export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): 
 export function acceptProposal(context: Context, proposal: Verified<PrePrepare>): void {
   const { slot, digest } = proposal.message;
   const log = context.slotLog(slot);
-  log.prePrepare = proposal;
-  context.persist({ type: "accepted", message: proposal });
   if (proposal.batch?.valid && proposal.body) learnBody(context, proposal.body, proposal.batch, proposal.message);
+  log.prePrepare = withBody(context, proposal);
+  context.persist({ type: "accepted", message: log.prePrepare });
   if (!context.hasBody(digest)) wantBody(context, proposal.message);
   prepare(context, log);
   context.touched.add(slot);
@@ -58,11 +58,23 @@ export function wantBody(context: Context, { slot, digest }: Pick<PrePrepare, "s
   if (!context.missingBodies.has(digest)) context.missingBodies.set(digest, { slot, attempt: 0 });
 }
 
+/** A proposal of O travels without its body; where the body is known it rides along, to be kept and sent again with it. */
+export function withBody(context: Context, proposal: Verified<PrePrepare>): Verified<PrePrepare> {
+  const body = context.bodies.get(proposal.message.digest);
+  return proposal.body || !body ? proposal : { ...proposal, body: body.bytes, batch: body.batch };
+}
+
 /** At most one PREPARE per (view, slot), never without the body, never by the primary (rules 15, 16). */
 export function prepare(context: Context, log: SlotLog): void {
-  const proposal = log.prePrepare?.message;
-  if (!proposal || log.ownPrepare || context.isPrimary || !context.active || !context.hasBody(proposal.digest)) return;
-  const { view, slot, digest } = proposal;
+  if (!log.prePrepare || log.ownPrepare || context.isPrimary || !context.active) return;
+  const { view, slot, digest } = log.prePrepare.message;
+  if (!context.hasBody(digest)) return;
+  const proposal = withBody(context, log.prePrepare);
+  if (proposal !== log.prePrepare) {
+    // The body came later; it is durable before the vote that vouches for it (rule 66).
+    log.prePrepare = proposal;
+    context.persist({ type: "accepted", message: proposal });
+  }
   const vote = context.seal({ kind: "prepare", view, slot, digest });
   log.ownPrepare = vote;
   log.prepares.set(context.self, vote);

@@ -1,7 +1,7 @@
 /** Receiver-driven retransmission: STATUS says what a replica has, the answer brings what it lacks (docs/protocol.md A.7; TOCS'02 §5.2). */
 import type { ReplicaId, Slot } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import { adoptCommitCertificate } from "./agreement.ts";
+import { adoptCommitCertificate, withBody } from "./agreement.ts";
 import { adoptCheckpointProof, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { Certificate, Checkpoint, Commit, Status } from "./messages.ts";
@@ -122,12 +122,6 @@ function askBack(context: Context, peer: ReplicaId): void {
   if (context.now - last < context.cluster.timing.statusIntervalMs / 2) return;
   context.statusSentTo.set(peer, context.now);
   context.send(peer, statusMessage(context));
-}
-
-/** A proposal of O travels without body; the peer may lack it, so it rides along where it is known. */
-function withBody(context: Context, proposal: NonNullable<ReturnType<Context["slotLog"]>["prePrepare"]>): typeof proposal {
-  const body = context.bodies.get(proposal.message.digest);
-  return proposal.body || !body ? proposal : { ...proposal, body: body.bytes, batch: body.batch };
 }
 
 function setBit(bitmap: Uint8Array, bit: number): void {

@@ -3,7 +3,7 @@ import type { DecidedRequest } from "../../core/contract.ts";
 import type { ClientId, Slot } from "../../core/ids.ts";
 import type { Batch, RequestResult } from "../../core/message.ts";
 import { wantBody } from "./agreement.ts";
-import { takeCheckpoint } from "./checkpointing.ts";
+import { collect, takeCheckpoint } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { CommitCertificate } from "./slot-log.ts";
 
@@ -21,6 +21,8 @@ export function executeReady(context: Context): boolean {
     execute(context, slot, certificate);
     if (slot % context.cluster.limits.checkpointInterval === 0) takeCheckpoint(context);
   }
+  // Behind a stable checkpoint, what was kept to be executed is done with now.
+  if (context.executed > before && before < context.stable) collect(context);
   return context.executed > before;
 }
 
@@ -43,11 +45,12 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
   let progress = false;
   for (const { message } of requests) {
     const { sender: client, number, operation } = message;
-    context.pending.executed(client, number, context.now);
     // A second occurrence, in this batch or any later one, has no effect (rule 61); its first reply stands.
-    if (!context.table.isNew(client, number)) continue;
-    const result = capped(context, context.service.execute(operation, { client, clock: context.clock }));
-    context.table.record(client, number, result);
+    const isNew = context.table.isNew(client, number);
+    const result = isNew ? capped(context, context.service.execute(operation, { client, clock: context.clock })) : undefined;
+    if (result) context.table.record(client, number, result);
+    context.pending.executed(client, number, context.table.floor(client), context.now);
+    if (!result) continue;
     context.observe({ event: "execute", slot, client, request: number, result });
     const results = replies.get(client) ?? [];
     results.push({ number, result });

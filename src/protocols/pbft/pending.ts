@@ -45,14 +45,15 @@ export class PendingRequests {
     return true;
   }
 
-  /** (c, t) executed with any operation: it is pending no more, and the client's age starts anew (rules 41, 42). */
-  executed(client: ClientId, number: RequestNumber, now: number): void {
+  /** (c, t) executed with any operation: it and all up to the client's floor are pending no more, and its age starts anew (rules 41, 42). */
+  executed(client: ClientId, number: RequestNumber, floor: number, now: number): void {
     const queue = this.#queue(client);
     queue.requests.delete(number);
+    for (const known of queue.requests.keys()) if (known <= floor) queue.requests.delete(known);
     queue.executedAt = now;
   }
 
-  /** Drops what the state covers already: after an install, or when the client's floor rose. */
+  /** Drops what the state covers already, after an install. */
   drop(covered: (client: ClientId, number: RequestNumber) => boolean): void {
     for (const [client, queue] of this.#clients) {
       for (const number of queue.requests.keys()) if (covered(client, number)) queue.requests.delete(number);

@@ -1,10 +1,10 @@
 /** Getting bytes by their digest: batch bodies, view changes, whole states (rules 15, 35, 99-103). Any peer may answer; none is believed. */
 import { type ReplicaId, replicaName, type Slot } from "../../core/ids.ts";
-import type { Verified } from "../../core/message.ts";
+import type { Batch, Verified } from "../../core/message.ts";
 import { learnBody, prepare } from "./agreement.ts";
 import { collect, holdSnapshot, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
-import type { BatchBody, Fetch, Snapshot } from "./messages.ts";
+import type { BatchBody, Fetch, Snapshot, ViewChange } from "./messages.ts";
 import { missingViewChanges } from "./new-view.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 import { viewChangeDigest } from "./view-change.ts";
@@ -68,16 +68,21 @@ export function onFetch(context: Context, request: Verified<Fetch>): void {
   }
   if (!spend(context, sender, answer.size)) return context.reject("rate-limited", request);
   if (answer.relay) context.send(sender, answer.relay);
-  else if (what === "batch") context.send(sender, context.seal({ kind: "batch-body", digest }, { bytes: answer.bytes }));
-  else context.send(sender, context.seal({ kind: "snapshot", slot, digest }, { bytes: answer.bytes }));
+  else if (what === "batch") context.send(sender, context.seal({ kind: "batch-body", digest }, answer));
+  else context.send(sender, context.seal({ kind: "snapshot", slot, digest }, answer));
 }
 
-type Answer = { readonly size: number; readonly bytes: Uint8Array; readonly relay?: Parameters<Context["send"]>[1] };
+interface Answer {
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly batch?: Batch;
+  readonly relay?: Verified<ViewChange>;
+}
 
 function answerTo(context: Context, { what, slot, digest }: Fetch): Answer | undefined {
   if (what === "batch") {
     const body = context.bodies.get(digest);
-    return body && { size: body.bytes.length, bytes: body.bytes };
+    return body && { size: body.bytes.length, bytes: body.bytes, batch: body.batch };
   }
   if (what === "snapshot") {
     const held = context.snapshots.get(slot);
