@@ -3,6 +3,7 @@ import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify }
 import type { DigestFunction } from "../core/contract.ts";
 import type { Digest } from "../core/ids.ts";
 import { digestInput } from "./digest.ts";
+import { Recent } from "./recent.ts";
 import { checkSecret, nobleScheme, publicKeyBytes, type SignatureScheme, signatureBytes } from "./signature.ts";
 
 /** SHA-256 by Node.js; equal to `nobleDigest`. */
@@ -22,8 +23,8 @@ const keysKept = 4096;
 export const nativeScheme: SignatureScheme = createNativeScheme();
 
 function createNativeScheme(): SignatureScheme {
-  const publicKeys = new Map<string, KeyObject>();
-  const privateKeys = new Map<string, KeyObject>();
+  const publicKeys = new Recent<string, KeyObject>(keysKept);
+  const privateKeys = new Recent<string, KeyObject>(keysKept);
   const publicKeyObject = (raw: Uint8Array): KeyObject =>
     kept(publicKeys, raw, () => createPublicKey({ key: Buffer.concat([publicPrefix, raw]), format: "der", type: "spki" }));
   const privateKeyObject = (raw: Uint8Array): KeyObject =>
@@ -54,16 +55,11 @@ function createNativeScheme(): SignatureScheme {
   };
 }
 
-/** First in, first out: the bound matters, not which key is parsed again. */
-function kept(keys: Map<string, KeyObject>, raw: Uint8Array, make: () => KeyObject): KeyObject {
+function kept(keys: Recent<string, KeyObject>, raw: Uint8Array, make: () => KeyObject): KeyObject {
   const name = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString("latin1");
   const known = keys.get(name);
   if (known) return known;
   const made = make();
-  for (const oldest of keys.keys()) {
-    if (keys.size < keysKept) break;
-    keys.delete(oldest);
-  }
   keys.set(name, made);
   return made;
 }

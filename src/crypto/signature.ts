@@ -22,7 +22,7 @@ export interface SignatureScheme {
   verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean;
 }
 
-export const secretKeyBytes = 32;
+const secretKeyBytes = 32;
 export const publicKeyBytes = 32;
 export const signatureBytes = 64;
 

@@ -106,6 +106,7 @@ export function parseClusterFile(json: unknown, source = "cluster file"): Cluste
   if (!parsed.success) throw wrongField(source, ...firstIssue(parsed.error));
   const { data } = parsed;
   const f = data.f ?? faultsTolerated(data.n);
+  if (f >= data.n) throw wrongField(source, "f", `expected an integer in 0..${data.n - 1}, because n is ${data.n}`);
   const file: ClusterFile = {
     ...data,
     f,
@@ -169,8 +170,7 @@ type Wrong = readonly [field: string, allowed: string];
 
 /** What no single field shows. */
 function contradiction(file: ClusterFile): Wrong | undefined {
-  const { n, f, limits, timing, members, clients } = file;
-  if (f >= n) return ["f", `expected an integer in 0..${n - 1}, because there are ${n} replicas`];
+  const { n, limits, timing, members, clients } = file;
   if (members.length !== n) return ["members", `expected ${n} members, because n is ${n}, got ${members.length}`];
   if (limits.window < 2 * limits.checkpointInterval)
     return ["limits.window", `expected at least ${2 * limits.checkpointInterval}, twice limits.checkpointInterval (rule 24)`];

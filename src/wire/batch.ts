@@ -1,5 +1,6 @@
 /** Batch bodies: `[timestamp, [[payload, signature], ...]]`, the client requests as their clients signed them (rule 79). */
 import type { Request, Signed } from "../core/message.ts";
+import { signatureBytes } from "../crypto/signature.ts";
 import { decode, encode } from "./msgpack.ts";
 
 /** A batch body taken apart; its requests are neither decoded nor verified. */
@@ -28,5 +29,5 @@ export function decodeBatch(body: Uint8Array): BatchParts | undefined {
 function isSignedPair(value: unknown): value is readonly [Uint8Array, Uint8Array] {
   if (!Array.isArray(value) || value.length !== 2) return false;
   const [payload, signature] = value as unknown[];
-  return payload instanceof Uint8Array && signature instanceof Uint8Array && signature.length === 64;
+  return payload instanceof Uint8Array && signature instanceof Uint8Array && signature.length === signatureBytes;
 }

@@ -12,7 +12,7 @@ import { decode, encode } from "./msgpack.ts";
 import { commonSchemas, type DecodeContext, type Field, hexToBytes, Malformed, type MessageSchema, type Schemas } from "./schema.ts";
 
 /** The wire version that this code speaks: the first number of every payload. */
-export const wireVersion = 1;
+const wireVersion = 1;
 
 /** How deep messages may lie within messages. */
 const nestingMax = 2;

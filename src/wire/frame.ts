@@ -1,5 +1,6 @@
 /** Frames: what one WebSocket message holds, `[payload, signature]` or `[payload, signature, body]`, all byte strings. */
 import type { Signed } from "../core/message.ts";
+import { signatureBytes } from "../crypto/signature.ts";
 import type { Refusal } from "./codec.ts";
 import { decode, encode } from "./msgpack.ts";
 
@@ -8,9 +9,6 @@ export interface Frame {
   readonly signature: Uint8Array;
   readonly body?: Uint8Array;
 }
-
-/** Bytes of a signature, on the wire as in memory. */
-const signatureBytes = 64;
 
 const frameLimits = { depth: 1, elements: 4 };
 

@@ -1,7 +1,7 @@
 /** Sealing: a message of one's own becomes exact bytes and a signature. */
 import type { Seal } from "../core/contract.ts";
 import type { Digest } from "../core/ids.ts";
-import { type AnyMessage, type Reply, type Request, type Signed, trusted } from "../core/message.ts";
+import { type AnyMessage, type Reply, type Request, type Signed, trusted, type Unsealed, type Verified } from "../core/message.ts";
 import { encodePayload, kindEntry, kindTable, signedPayload } from "./codec.ts";
 import type { Schemas } from "./schema.ts";
 
@@ -33,4 +33,14 @@ export function createSeal<M extends AnyMessage>(options: SealOptions<M>): Seal<
   };
   // The schemas are those of M, so the message that comes out is the one that went in, with its header.
   return seal as Seal<M | Reply | Request>;
+}
+
+/** The seal of a replica: it signs what replicas say, and no requests. */
+export function createReplicaSeal<M extends AnyMessage>(options: SealOptions<M>): Seal<M | Reply> {
+  return createSeal(options) as unknown as Seal<M | Reply>;
+}
+
+/** The seal of a client: it signs requests and nothing else. */
+export function createClientSeal(options: Omit<SealOptions<never>, "schemas">): (message: Unsealed<Request>) => Verified<Request> {
+  return createSeal<never>({ ...options, schemas: {} });
 }

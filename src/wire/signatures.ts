@@ -3,6 +3,7 @@ import { concatBytes } from "@noble/hashes/utils.js";
 import type { DigestFunction } from "../core/contract.ts";
 import type { Digest } from "../core/ids.ts";
 import type { AnyMessage } from "../core/message.ts";
+import { Recent } from "../crypto/recent.ts";
 import type { SignatureScheme } from "../crypto/signature.ts";
 import { type KindEntry, signedPayload } from "./codec.ts";
 
@@ -26,19 +27,15 @@ export type SignatureCheck = (entry: KindEntry, key: Uint8Array, payload: Uint8A
  * nothing. With size 0 every check verifies.
  */
 export function rememberingCheck(verify: SignatureScheme["verify"], digest: DigestFunction, size: number): SignatureCheck {
-  const good = new Set<Digest>();
+  const good = new Recent<Digest, true>(size);
   return (entry, key, payload, signature) => {
     const bytes = signedPayload(entry, payload);
     if (size === 0) return verify(key, bytes, signature);
     // Key and signature have fixed lengths here, so the parts cannot run into one another.
     const name = digest("frame", concatBytes(key, signature, bytes));
-    if (good.has(name)) return true;
+    if (good.get(name)) return true;
     if (!verify(key, bytes, signature)) return false;
-    for (const oldest of good) {
-      if (good.size < size) break;
-      good.delete(oldest);
-    }
-    good.add(name);
+    good.set(name, true);
     return true;
   };
 }

@@ -1,6 +1,6 @@
 /** Builds real PBFT cores with real seals over symbolic keys, and lets a test play the network by hand. */
 import { type Cluster, defaultLimits, defaultTiming, type Limits, type Timing } from "../../src/core/cluster.ts";
-import type { Core, Effect, Input, Service } from "../../src/core/contract.ts";
+import type { Core, CoreState, Effect, Input, Service } from "../../src/core/contract.ts";
 import { clientId, type Digest, digestOf, type ReplicaId, replicaId, requestNumber, type Slot, type View } from "../../src/core/ids.ts";
 import type { Batch, OpenedBatch, Reply, Request, Unsealed, Verified } from "../../src/core/message.ts";
 import { faultsTolerated, type Quorums, quorumsFor } from "../../src/core/quorum.ts";
@@ -163,6 +163,18 @@ export class Rig {
     return { earliest: this.wallTime - 2, latest: this.wallTime + 2 };
   }
 
+  /** A request goes to the primary and everybody works until the network is quiet. */
+  order(client: number, number: number, primary = 0): void {
+    this.ask(primary, this.request(client, number));
+    this.settle();
+  }
+
+  /** Fires one timer of one replica, whether or not it is due. */
+  timeout(id: number, timer: string): PbftEffect[] {
+    this.timers[id]?.delete(timer);
+    return this.step(id, { type: "timeout", now: this.now, wall: this.wall, timer });
+  }
+
   /** Hands one message to one replica. */
   receive(id: number, message: Verified<PbftMessage>): PbftEffect[] {
     return this.step(id, { type: "receive", now: this.now, wall: this.wall, message });
@@ -233,6 +245,10 @@ export class Rig {
     );
   }
 
+  state(id: number): CoreState {
+    return (this.cores[id] as Core<PbftMessage, PbftRecord>).inspect();
+  }
+
   views(): number[] {
     return this.cores.map((core) => core.inspect().view);
   }
@@ -246,6 +262,18 @@ export const sent = <K extends PbftMessage["kind"]>(effects: readonly PbftEffect
   effects.flatMap((effect) =>
     effect.type === "send" && effect.message.message.kind === kind ? [effect.message as Verified<MessageOf<K>>] : [],
   );
+
+/** Effects as words, in order: what was made durable, what left, what was decided. */
+export const outline = (effects: readonly PbftEffect[]): string[] =>
+  effects.flatMap((effect) => {
+    if (effect.type === "persist") return effect.records.map((record) => `persist ${record.type}`);
+    if (effect.type === "send") return [`send ${effect.message.message.kind}`];
+    return effect.type === "decide" ? [`decide ${effect.slot}`] : effect.type === "reply" ? ["reply"] : [];
+  });
+
+/** Every vote, proposal or view change that left, by kind. */
+export const votes = (effects: readonly PbftEffect[]): string[] =>
+  outline(effects).filter((line) => line === "send pre-prepare" || line === "send prepare" || line === "send commit");
 
 export const rejected = (effects: readonly PbftEffect[]): RejectionCode[] =>
   effects.flatMap((effect) => (effect.type === "reject" ? [effect.rejection.code] : []));

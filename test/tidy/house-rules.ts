@@ -13,10 +13,10 @@ const entropy = "draw from the seeded source that the host hands over, else no r
 const host = "a browser has none: let the host hand it in";
 
 /** Folders (and files) that are deterministic and know no host. */
-export const pure = ["core", "crypto", "wire", "protocols", "services", "faults", "traitors", "sim", "harness", "client"].map(
+const pure = ["core", "crypto", "wire", "protocols", "services", "faults", "traitors", "sim", "harness", "client"].map(
   (folder) => `src/${folder}/`,
 );
-export const impure = ["src/crypto/native.ts", "src/client/ws.ts"];
+const impure = ["src/crypto/native.ts", "src/client/ws.ts"];
 
 export const bannedInPureFolders: readonly Ban[] = [
   { pattern: /(?<!\.)\bDate\b/g, instead: time },

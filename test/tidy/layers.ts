@@ -30,7 +30,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What needs Node.js; everything else also runs in a browser. */
-export const nodeOnly = [
+const nodeOnly = [
   "src/crypto/native.ts",
   "src/client/ws.ts",
   "src/storage/",
@@ -41,10 +41,10 @@ export const nodeOnly = [
   "src/node.ts",
 ];
 /** In a Node-only folder, and yet free of it. */
-export const nodeFree = ["src/storage/storage.ts", "src/storage/memory.ts"];
+const nodeFree = ["src/storage/storage.ts", "src/storage/memory.ts"];
 
 /** A package and the rooms that may know it: each library sits behind one wall. */
-export const packages: Readonly<Record<string, { readonly in: readonly string[]; readonly because: string }>> = {
+const packages: Readonly<Record<string, { readonly in: readonly string[]; readonly because: string }>> = {
   "@noble/ed25519": { in: ["src/crypto/"], because: "one verification rule everywhere (rule 90): ask the crypto folder" },
   "@noble/hashes": { in: ["src/"], because: "it is pure" },
   msgpackr: { in: ["src/wire/"], because: "one configured codec: ask the wire folder" },

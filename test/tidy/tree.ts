@@ -43,7 +43,7 @@ export function fileAt(path: string): SourceFile {
 }
 
 /** Taken over whole, numbers unchanged: the numbers are what everything else cites. */
-export const sharedDocuments = ["docs/protocol.md", "docs/catalogue.md", "docs/neighbours.md"];
+const sharedDocuments = ["docs/protocol.md", "docs/catalogue.md", "docs/neighbours.md"];
 
 /** Everything written for people, but the shared copies. */
 export function ownDocuments(): readonly SourceFile[] {

@@ -42,6 +42,17 @@ async function closeCodeAfter(port: number, act: (stranger: Stranger) => unknown
   return stranger.closed;
 }
 
+/** Upgrades by hand, sends bytes that a WebSocket library would not, and waits until the connection is closed. */
+async function belowTheWebSocket(port: number, bytes: readonly number[]): Promise<void> {
+  const socket = connect(port, "127.0.0.1").on("error", () => undefined);
+  const headers =
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  socket.write(`GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
+  await once(socket, "data");
+  socket.resume().write(Uint8Array.from(bytes));
+  await once(socket, "close");
+}
+
 describe("before the handshake is done", () => {
   const frames: readonly (readonly [string, Uint8Array])[] = [
     ["random bytes", Uint8Array.from({ length: 100 }, (_, index) => (index * 197 + 13) & 255)],
@@ -64,9 +75,7 @@ describe("before the handshake is done", () => {
   });
 
   it("refuses a frame of more than the cluster's limit by its header", async () => {
-    await underAttack("oversize", async (port) => {
-      expect(await closeCodeAfter(port, (stranger) => stranger.send(new Uint8Array(frameBytes + 1)))).toBe(1009);
-    });
+    await underAttack("oversize", (port) => belowTheWebSocket(port, [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0]));
   });
 
   it("reads no more of a stranger than a handshake takes, though the frame it announces is allowed", async () => {
@@ -213,15 +222,7 @@ describe("after a valid handshake", () => {
     ["a continuation of nothing", [0x80, 0x80, 0, 0, 0, 0]],
   ];
   it.each(malformed)("survives %s below the WebSocket (A77)", async (_, bytes) => {
-    await underAttack("bad-websocket", async (port) => {
-      const socket = connect(port, "127.0.0.1").on("error", () => undefined);
-      const key = "dGhlIHNhbXBsZSBub25jZQ==";
-      const headers = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n`;
-      socket.write(`GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
-      await once(socket, "data");
-      socket.resume().write(Uint8Array.from(bytes));
-      await once(socket, "close");
-    });
+    await underAttack("bad-websocket", (port) => belowTheWebSocket(port, bytes));
   });
 
   it("bounds what it keeps for a peer that reads nothing, and closes it (A72, A79)", async () => {

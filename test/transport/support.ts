@@ -43,11 +43,12 @@ export async function startReplica(
   self: number,
   known: ReadonlyMap<number, number> = new Map(),
   more: Partial<TransportOptions> = {},
+  create: (options: TransportOptions) => Transport = createTransport,
 ): Promise<Running> {
   const events: string[] = [];
   const frames: string[] = [];
   const transport = closeLater(
-    createTransport({
+    create({
       self: self as ReplicaId,
       cluster: nodes.cluster.id,
       secret: nodes.replicaSecrets[self] as Uint8Array,
@@ -67,18 +68,27 @@ export async function startReplica(
   return { transport, port: await transport.listen(), events, frames };
 }
 
+export interface PairOptions {
+  readonly dialer?: Partial<TransportOptions>;
+  readonly acceptor?: Partial<TransportOptions>;
+  readonly create?: { readonly [S in "dialer" | "acceptor"]?: (options: TransportOptions) => Transport };
+}
+
+export interface Pair {
+  readonly dialer: Running;
+  readonly acceptor: Running;
+}
+
 /** Replicas 0 and 1, linked. */
-export async function startPair(
-  more: { readonly dialer?: Partial<TransportOptions>; readonly acceptor?: Partial<TransportOptions>; readonly through?: number } = {},
-): Promise<{ readonly dialer: Running; readonly acceptor: Running }> {
-  const acceptor = await startReplica(1, new Map(), more.acceptor);
-  const dialer = await startReplica(0, new Map([[1, acceptor.port]]), more.dialer);
+export async function startPair(more: PairOptions = {}): Promise<Pair> {
+  const acceptor = await startReplica(1, new Map(), more.acceptor, more.create?.acceptor);
+  const dialer = await startReplica(0, new Map([[1, acceptor.port]]), more.dialer, more.create?.dialer);
   await until(() => dialer.events.includes("replica-1 up") && acceptor.events.includes("replica-0 up"));
   return { dialer, acceptor };
 }
 
 /** A whole message goes from the dialer to the acceptor and back. */
-export async function expectAlive({ dialer, acceptor }: { readonly dialer: Running; readonly acceptor: Running }): Promise<void> {
+export async function expectAlive({ dialer, acceptor }: Pair): Promise<void> {
   const text = `ping ${dialer.frames.length} ${acceptor.frames.length}`;
   dialer.transport.send(1 as ReplicaId, bytesOf(text));
   await until(() => acceptor.frames.includes(`replica-0: ${text}`));

@@ -228,6 +228,36 @@ describe("holding back", () => {
     await until(() => acceptor.frames.includes("replica-0: later"));
   });
 
+  it("lets consensus overtake the client traffic that waits for a slow link", async () => {
+    const { dialer, acceptor } = await startPair();
+    acceptor.transport.pause(replicaPeer(0));
+    // More than the kernel's buffers hold, and less than the outbox.
+    const relayed = bytesOf("r".repeat(64 * 1024));
+    for (let count = 0; count < 256; count++) dialer.transport.send(1 as ReplicaId, relayed, "client");
+    dialer.transport.send(1 as ReplicaId, bytesOf("a vote"));
+    expect(dialer.transport.waitingBytes(replicaPeer(1))).toBeGreaterThan(8 * 1024 * 1024);
+    acceptor.transport.resume(replicaPeer(0));
+    await until(() => acceptor.frames.length === 257);
+    expect(acceptor.frames.indexOf("replica-0: a vote")).toBeLessThan(200);
+    expect(dialer.transport.counters.count("queue-full")).toBe(0);
+  });
+
+  it("gives a client no new rate for a new link (A68)", async () => {
+    const replica = await startReplica(1, new Map(), { limits: { clientFramesPerSecond: 2 } });
+    const first = startClient(1, replica.port);
+    await until(() => first.events.includes("open"));
+    first.link.send(bytesOf("1"));
+    first.link.send(bytesOf("2"));
+    await until(() => replica.frames.length === 2);
+    expect(replica.transport.counters.count("rate-limit")).toBe(0);
+    await first.link.close();
+    const second = startClient(1, replica.port);
+    await until(() => second.events.includes("open"));
+    for (const text of ["3", "4", "5"]) second.link.send(bytesOf(text));
+    await until(() => replica.frames.length === 5);
+    expect(replica.transport.counters.count("rate-limit", "client-1")).toBeGreaterThan(0);
+  });
+
   it("loses nothing of a client that sends faster than its rate (A68)", async () => {
     const replica = await startReplica(1, new Map(), { limits: { clientFramesPerSecond: 100 } });
     const client = startClient(1, replica.port);

@@ -273,7 +273,8 @@ describe("before it pays for a signature, opening", () => {
     const { verify, opener } = counting();
     const wants = vi.fn(() => true);
     const wrong = replicaSeal(test, 0, 9)({ kind: "prepare", view: view(3), slot: slot(7), digest });
-    for (const frame of [encodeFrame(wrong), encodeFrame({ ...prepare, body: digestBytes }), Uint8Array.of(1)]) opener.open(frame, wants);
+    for (const frame of [encodeFrame(wrong), encodeFrame({ ...prepare, body: new Uint8Array(32) }), Uint8Array.of(1)])
+      opener.open(frame, wants);
     expect(wants).not.toHaveBeenCalled();
     expect(verify).not.toHaveBeenCalled();
   });
@@ -292,8 +293,6 @@ describe("before it pays for a signature, opening", () => {
     expect(verify).toHaveBeenCalledTimes(3);
   });
 });
-
-const digestBytes = new Uint8Array(32);
 
 describe("the memory of good signatures", () => {
   it("spares a request in a batch, and a vote in a certificate, the second check", () => {

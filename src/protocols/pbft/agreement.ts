@@ -5,7 +5,7 @@ import type { Batch, Verified } from "../../core/message.ts";
 import type { EarlyMessage } from "./backlog.ts";
 import { provenCommit } from "./certificates.ts";
 import type { Context } from "./context.ts";
-import type { Commit, Prepare, PrePrepare } from "./messages.ts";
+import type { Commit, PrePrepare, Prepare } from "./messages.ts";
 import type { SlotLog } from "./slot-log.ts";
 
 export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): void {
@@ -21,6 +21,7 @@ export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): 
     context.evidence(message.sender, "invalid-proposal", proposal);
     return context.reject(batch.code, proposal);
   }
+  if (batch?.requests.length === 0) return context.reject("empty-batch", proposal);
   const body = batch ?? context.bodies.get(message.digest)?.batch;
   if (body && !isTimely(context, proposal, body)) return;
   acceptProposal(context, proposal);
@@ -168,7 +169,12 @@ function onSecondProposal(context: Context, log: SlotLog, known: Verified<PrePre
     context.evidence(proposal.message.sender, "pre-prepare", known, proposal);
     return context.reject("equivocation", proposal);
   }
-  if (!context.missingBodies.has(proposal.message.digest) || !proposal.batch?.valid || !proposal.body) {
+  if (
+    !context.missingBodies.has(proposal.message.digest) ||
+    !proposal.batch?.valid ||
+    !proposal.body ||
+    proposal.batch.requests.length === 0
+  ) {
     return context.reject("duplicate", proposal);
   }
   learnBody(context, proposal.body, proposal.batch, proposal.message);
@@ -189,7 +195,10 @@ function isTimely(context: Context, proposal: Verified<PrePrepare>, { timestamp 
   const ahead = timestamp - (context.wall.latest + timestampBoundMs);
   if (ahead > 0) {
     // Bounded like the window, and by the longest wait that a timer can express (rule 46).
-    context.held.set(proposal.message.slot, { message: proposal, retryAt: context.now + Math.min(ahead, context.cluster.timing.viewTimeoutMaxMs) });
+    context.held.set(proposal.message.slot, {
+      message: proposal,
+      retryAt: context.now + Math.min(ahead, context.cluster.timing.viewTimeoutMaxMs),
+    });
     context.reject("timestamp-ahead", proposal);
     return false;
   }

@@ -1,7 +1,7 @@
 /** Messages that came early: for a later view, or just above the window. Bounded per sender, so a traitor fills only its own share (rule 18, A09). */
 import type { ReplicaId } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import type { Commit, Prepare, PrePrepare } from "./messages.ts";
+import type { Commit, PrePrepare, Prepare } from "./messages.ts";
 
 export type EarlyMessage = Verified<PrePrepare | Prepare | Commit>;
 

@@ -57,7 +57,9 @@ export function onCertificate(context: Context, certificate: Verified<Certificat
   if (!proves) context.reject("bad-certificate", certificate);
 }
 
-function statusMessage(context: Context): ReturnType<typeof context.seal<{ kind: "status" } & Omit<Status, "sender" | "incarnation" | "kind">>> {
+function statusMessage(
+  context: Context,
+): ReturnType<typeof context.seal<{ kind: "status" } & Omit<Status, "sender" | "incarnation" | "kind">>> {
   const slots = Math.max(0, context.high - context.executed);
   const prepared = new Uint8Array(Math.ceil(slots / 8));
   const committed = new Uint8Array(Math.ceil(slots / 8));

@@ -5,7 +5,7 @@
 import { type Cluster, primaryOf } from "../../core/cluster.ts";
 import type { Digest, Slot, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import type { Checkpoint, Commit, NewView, PreparedCertificate, PrePrepare, ViewChange } from "./messages.ts";
+import type { Checkpoint, Commit, NewView, PrePrepare, PreparedCertificate, ViewChange } from "./messages.ts";
 
 /** What C proves: q CHECKPOINTs of distinct replicas for one (slot, digest); undefined when it proves nothing (rule 27). */
 export function provenCheckpoint(cluster: Cluster, votes: readonly Verified<Checkpoint>[]): { slot: Slot; digest: Digest } | undefined {
@@ -105,7 +105,8 @@ export function whyBadNewViewForm(cluster: Cluster, { message }: Verified<NewVie
   if (senders.size < cluster.quorums.viewChange) return `V has ${senders.size} view changes, fewer than ${cluster.quorums.viewChange}`;
   if ([...senders].some((sender) => sender >= cluster.n)) return "V names a replica that is no member";
   for (const { message: proposal } of message.prePrepares) {
-    if (proposal.sender !== primary || proposal.view !== message.view) return `O holds a pre-prepare of replica ${proposal.sender} for view ${proposal.view}`;
+    if (proposal.sender !== primary || proposal.view !== message.view)
+      return `O holds a pre-prepare of replica ${proposal.sender} for view ${proposal.view}`;
   }
   return undefined;
 }

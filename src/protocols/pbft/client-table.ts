@@ -50,7 +50,11 @@ export class ClientTable {
   toPlain(): Plain {
     return [...this.#rows.entries()]
       .sort(([a], [b]) => a - b)
-      .map(([client, row]) => [client, row.max, [...row.results.entries()].sort(([a], [b]) => a - b).map(([number, result]) => [number, result])]);
+      .map(([client, row]) => [
+        client,
+        row.max,
+        [...row.results.entries()].sort(([a], [b]) => a - b).map(([number, result]) => [number, result]),
+      ]);
   }
 
   /** Replaces all rows by what `toPlain` gave. The bytes were certified by a checkpoint, so shape errors are bugs of ours. */

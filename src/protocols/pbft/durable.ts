@@ -1,7 +1,7 @@
 /** What a replica must find again after a restart, because a message of its relied on it (docs/protocol.md A.9). */
 import type { Digest, Slot } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import type { Checkpoint, NewView, PreparedCertificate, PrePrepare, ViewChange } from "./messages.ts";
+import type { Checkpoint, NewView, PrePrepare, PreparedCertificate, ViewChange } from "./messages.ts";
 
 export type PbftRecord =
   /** Before its own PRE-PREPARE (rule 65) or PREPARE (rule 66) leaves; the body rides on the message. */

@@ -15,9 +15,7 @@ export function proposeNewView(context: Context): boolean {
   if (context.active || !context.isPrimary) return false;
   const { viewChange } = context.cluster.quorums;
   const own = context.viewChanges.get(context.self);
-  const wanting = context.others
-    .flatMap((id) => context.viewChanges.get(id) ?? [])
-    .filter(({ message }) => message.view === context.view);
+  const wanting = context.others.flatMap((id) => context.viewChanges.get(id) ?? []).filter(({ message }) => message.view === context.view);
   if (!own || own.message.view !== context.view || wanting.length < viewChange - 1) return false;
   const chosen = [own, ...wanting.slice(0, viewChange - 1)].sort((a, b) => a.message.sender - b.message.sender);
   const plan = planNewView(chosen, context.nullDigest);
@@ -127,7 +125,8 @@ function onRepeatedNewView(context: Context, known: Verified<NewView>, newView: 
 function refuse(context: Context, newView: Verified<NewView>, why: string): void {
   context.reject("bad-new-view", newView, why);
   const { view, sender } = newView.message;
-  if (sender === primaryOf(view, context.cluster.n) && !context.active && context.view === view) startViewChange(context, (view + 1) as View);
+  if (sender === primaryOf(view, context.cluster.n) && !context.active && context.view === view)
+    startViewChange(context, (view + 1) as View);
 }
 
 function collectViewChanges(context: Context, candidate: NewViewCandidate): Verified<ViewChange>[] | undefined {
@@ -140,7 +139,11 @@ function collectViewChanges(context: Context, candidate: NewViewCandidate): Veri
   return found;
 }
 
-function findViewChange(context: Context, candidate: NewViewCandidate, reference: NewView["viewChanges"][number]): Verified<ViewChange> | undefined {
+function findViewChange(
+  context: Context,
+  candidate: NewViewCandidate,
+  reference: NewView["viewChanges"][number],
+): Verified<ViewChange> | undefined {
   const { view } = candidate.message.message;
   const latest = context.viewChanges.get(reference.sender);
   if (latest?.message.view === view && viewChangeDigest(context, latest) === reference.digest) return latest;

@@ -35,7 +35,10 @@ export function propose(context: Context): void {
     const bytes = encodeBatch(timestamp, requests);
     const digest = context.digest("batch", bytes);
     const slot = context.nextSlot;
-    const proposal = context.seal({ kind: "pre-prepare", view: context.view, slot, digest }, { bytes, batch: { valid: true, timestamp, requests } });
+    const proposal = context.seal(
+      { kind: "pre-prepare", view: context.view, slot, digest },
+      { bytes, batch: { valid: true, timestamp, requests } },
+    );
     context.nextSlot = (slot + 1) as Slot;
     acceptProposal(context, proposal);
     context.broadcast(proposal);

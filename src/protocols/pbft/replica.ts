@@ -4,8 +4,8 @@
  * No handler calls another rule's handler, so the order of consequences stands in one place: {@link advance}.
  */
 import type { CoreState, Input, Peek } from "../../core/contract.ts";
-import { unreachable } from "../../core/invariant.ts";
 import type { Slot, View } from "../../core/ids.ts";
+import { unreachable } from "../../core/invariant.ts";
 import type { Verified } from "../../core/message.ts";
 import { agree, onCommit, onPrePrepare, onPrepare } from "./agreement.ts";
 import { greet, onCertificate, onStatus, statusTick } from "./catch-up.ts";
@@ -37,8 +37,9 @@ function step(context: Context, input: Input<PbftMessage, PbftRecord>): readonly
   context.effects = [];
   context.now = Math.max(context.now, input.now);
   if ("wall" in input) context.wall = input.wall;
+  const before = positionOf(context);
   handle(context, input);
-  advance(context);
+  advance(context, before);
   refreshTimers(context);
   return context.effects;
 }
@@ -95,19 +96,24 @@ function receive(context: Context, received: Verified<PbftMessage>): void {
 }
 
 /** Draws consequences in one order until none is left: views, votes, execution, what waited for them, proposals. */
-function advance(context: Context): void {
-  let view: View;
-  let stable: Slot;
+function advance(context: Context, since: string): void {
+  let before = since;
+  let moved: boolean;
   do {
-    view = context.view;
-    stable = context.stable;
-    const active = context.active;
     while (joinOthers(context) || proposeNewView(context) || considerCandidates(context));
     noteViewChangeQuorum(context);
     settleTouched(context);
-    if (context.view !== view || context.stable !== stable || context.active !== active) replayBacklog(context);
+    const position = positionOf(context);
+    moved = position !== before;
+    before = position;
+    if (moved) replayBacklog(context);
     propose(context);
-  } while (!context.halted && (context.touched.size > 0 || context.view !== view || context.stable !== stable));
+  } while (!context.halted && (context.touched.size > 0 || moved));
+}
+
+/** What decides which early messages may be counted (rule 18). The input itself may have moved it. */
+function positionOf({ view, active, stable }: Context): string {
+  return `${view} ${active} ${stable}`;
 }
 
 function settleTouched(context: Context): void {

@@ -1,7 +1,7 @@
 /** What a replica holds about one slot: the proposal and votes of its view, the commits of any view, and what came of them. */
 import type { Digest, ReplicaId, Slot, View } from "../../core/ids.ts";
 import type { Batch, Verified } from "../../core/message.ts";
-import type { Commit, Prepare, PreparedCertificate, PrePrepare } from "./messages.ts";
+import type { Commit, PrePrepare, Prepare, PreparedCertificate } from "./messages.ts";
 
 /** Views per sender whose COMMITs are kept for one slot; a certificate arrives whole and does not depend on it. */
 const commitViewsMax = 4;

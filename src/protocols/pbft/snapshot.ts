@@ -10,7 +10,13 @@ const snapshotLimits = { depth: 6, elements: 1 << 24 };
 
 /** `[slot, agreed clock, cluster id, dedup table, application]`, canonical: equal states give equal bytes. */
 export function takeSnapshot(context: Context): HeldSnapshot {
-  const plain: Plain = [context.executed, context.clock, hexToBytes(context.cluster.id), context.table.toPlain(), context.service.snapshot()];
+  const plain: Plain = [
+    context.executed,
+    context.clock,
+    hexToBytes(context.cluster.id),
+    context.table.toPlain(),
+    context.service.snapshot(),
+  ];
   const bytes = encode(plain);
   return { bytes, digest: context.digest("checkpoint", bytes) };
 }
@@ -25,4 +31,3 @@ export function restoreSnapshot(context: Context, slot: Slot, { bytes }: HeldSna
   context.clock = clock;
   context.executed = slot;
 }
-

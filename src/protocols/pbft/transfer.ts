@@ -99,6 +99,8 @@ export function onBatchBody(context: Context, message: Verified<BatchBody>): voi
   if (!wanted || !message.body || !message.batch) return context.reject("unsolicited", message);
   // The digest is the wanted one, so these are the bytes that its proposer bound; an invalid body stays unprepared for ever (A21).
   if (!message.batch.valid) return onInvalidBody(context, message, message.batch.code);
+  // No correct replica proposes one (A33); left unprepared like any invalid body.
+  if (message.batch.requests.length === 0) return onInvalidBody(context, message, "empty-batch");
   learnBody(context, message.body, message.batch, { slot: wanted.slot, digest });
   for (const log of context.slots.values()) {
     if (log.prePrepare?.message.digest !== digest) continue;

@@ -93,7 +93,9 @@ function preparedCertificates(context: Context): PreparedCertificate[] {
 function isWantedByCandidate(context: Context, message: Verified<ViewChange>): boolean {
   const digest = viewChangeDigest(context, message);
   for (const { message: newView } of context.candidates.values()) {
-    const named = newView.message.viewChanges.some((reference) => reference.digest === digest && reference.sender === message.message.sender);
+    const named = newView.message.viewChanges.some(
+      (reference) => reference.digest === digest && reference.sender === message.message.sender,
+    );
     if (named && newView.message.view === message.message.view) return true;
   }
   return false;

@@ -1,0 +1,121 @@
+/**
+ * The host that runs a core as a process: frames in, effects out, over real sockets, timers and storage.
+ *
+ * The room `node` may import `transport` and everything pure. It decides nothing about views or quorums.
+ */
+import type { Core, Effect, Input, WallInterval } from "../core/contract.ts";
+import { clientName, type NodeName, type ReplicaId, replicaName } from "../core/ids.ts";
+import type { AnyMessage, Signed, Verified } from "../core/message.ts";
+import type { Request } from "../core/message.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Transport } from "../transport/transport.ts";
+import { type Peer, peerName } from "../transport/peer.ts";
+import { encodeFrame } from "../wire/frame.ts";
+import type { Opener } from "../wire/open.ts";
+import { Outbox } from "./outbox.ts";
+import { Timers } from "./timers.ts";
+
+/** Where a host writes what happens; `launch` turns it into trace records. */
+export interface HostWatcher<M extends AnyMessage, R> {
+  sent(from: NodeName, to: NodeName, message: Signed<AnyMessage>, frame: Uint8Array): void;
+  received(from: NodeName, to: NodeName, message: Signed<AnyMessage>, frame: Uint8Array): void;
+  /** Written before the next effect is carried out. */
+  did(effect: Effect<M, R>): void;
+}
+
+export interface HostSetup<M extends AnyMessage, R> {
+  readonly self: ReplicaId;
+  readonly core: Core<M, R>;
+  readonly opener: Opener<M>;
+  readonly storage: Storage<R>;
+  readonly clock: HostClock;
+  readonly watcher: HostWatcher<M, R>;
+}
+
+export interface HostClock {
+  /** Monotonic ms (rule 48). */
+  now(): number;
+  wall(): WallInterval;
+}
+
+export class ReplicaHost<M extends AnyMessage, R> {
+  readonly #setup: HostSetup<M, R>;
+  readonly #outbox: Outbox<M, R>;
+  readonly #timers: Timers;
+  #transport: Pick<Transport, "send" | "sendToClient" | "penalise"> | undefined;
+
+  constructor(setup: HostSetup<M, R>) {
+    this.#setup = setup;
+    this.#outbox = new Outbox(setup.storage, (effect) => this.#carryOut(effect));
+    this.#timers = new Timers((timer) => this.#step({ type: "timeout", ...this.#time(), timer }));
+  }
+
+  /** Starts the core with what the storage holds. @param transport - where effects go from now on */
+  start(transport: Pick<Transport, "send" | "sendToClient" | "penalise">): void {
+    this.#transport = transport;
+    const recovered = this.#setup.storage.recover();
+    this.#step({ type: "start", now: this.#setup.clock.now(), ...(recovered.length > 0 && { recovered }) });
+  }
+
+  stop(): void {
+    this.#timers.clear();
+    this.#transport = undefined;
+  }
+
+  linkUp(peer: Peer): void {
+    if (peer.role === "replica") this.#step({ type: "link-up", now: this.#setup.clock.now(), peer: peer.id });
+  }
+
+  /** One frame of an authenticated peer; whatever it holds, the node goes on (rule 94). */
+  receive(peer: Peer, frame: Uint8Array): void {
+    if (!this.#transport) return;
+    const { self, opener, core, watcher } = this.#setup;
+    const opened = opener.open(frame, (peek) => core.wants(peek));
+    const from = peerName(peer);
+    if (!opened.ok) {
+      watcher.did({ type: "reject", rejection: { from, ...opened.rejection } });
+      if (opened.signatureFailed) this.#transport.penalise(peer, opened.rejection.code);
+      return;
+    }
+    const { message } = opened.message;
+    watcher.received(from, replicaName(self), opened.message, frame);
+    // A client's link carries its own requests and nothing else (rule 91); replicas relay requests.
+    const fits = message.kind === "request" ? peer.role === "replica" || message.sender === peer.id : peer.role === "replica" && message.kind !== "reply";
+    if (!fits) return watcher.did({ type: "reject", rejection: { code: "peer-mismatch", from, kind: message.kind } });
+    if (message.kind === "request") this.#step({ type: "request", ...this.#time(), request: opened.message as Verified<Request> });
+    else this.#step({ type: "receive", ...this.#time(), message: opened.message as Verified<M> });
+  }
+
+  #time(): { now: number; wall: WallInterval } {
+    return { now: this.#setup.clock.now(), wall: this.#setup.clock.wall() };
+  }
+
+  #step(input: Input<M, R>): void {
+    if (this.#transport) this.#outbox.push(this.#setup.core.step(input));
+  }
+
+  #carryOut(effect: Effect<M, R>): void {
+    this.#setup.watcher.did(effect);
+    switch (effect.type) {
+      case "send": {
+        const frame = encodeFrame(effect.message);
+        for (const to of effect.to) {
+          this.#setup.watcher.sent(replicaName(this.#setup.self), replicaName(to), effect.message, frame);
+          this.#transport?.send(to, frame, effect.message.message.kind === "request" ? "client" : "consensus");
+        }
+        return;
+      }
+      case "reply": {
+        const frame = encodeFrame(effect.message);
+        this.#setup.watcher.sent(replicaName(this.#setup.self), clientName(effect.to), effect.message, frame);
+        this.#transport?.sendToClient(effect.to, frame);
+        return;
+      }
+      case "set-timer":
+        return this.#timers.set(effect.timer, effect.ms);
+      case "cancel-timer":
+        return this.#timers.cancel(effect.timer);
+      default:
+    }
+  }
+}
