@@ -69,7 +69,7 @@ export interface RetryTiming {
   readonly maxMs: number;
 }
 
-export const defaultRetry: RetryTiming = { firstMs: 500, maxMs: 4_000 };
+export const defaultRetry: RetryTiming = { firstMs: 250, maxMs: 1_000 };
 
 /** What the client is doing; plain and serialisable. */
 export interface ClientState {

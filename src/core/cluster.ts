@@ -66,10 +66,10 @@ export const defaultLimits: Limits = {
 };
 
 export const defaultTiming: Timing = {
-  viewTimeoutMs: 1_000,
-  viewTimeoutMaxMs: 8_000,
-  statusIntervalMs: 150,
-  idleStatusIntervalMs: 1_000,
+  viewTimeoutMs: 500,
+  viewTimeoutMaxMs: 2_000,
+  statusIntervalMs: 100,
+  idleStatusIntervalMs: 500,
 };
 
 /** The primary of view v is replica v mod n (rule 1). */

@@ -30,7 +30,9 @@ export function transmit(model: NetworkModel, random: Random, now: number): read
   if (model.stableFromMs !== undefined && now >= model.stableFromMs) return [between(model.delayMs, first)];
   if (lost < model.loss) return [];
   const delay = between(model.delayMs, first);
-  const delays = [held < model.reorder ? delay + between({ min: 0, max: heldBackFactor * Math.max(1, model.delayMs.max) }, random.float()) : delay];
+  const delays = [
+    held < model.reorder ? delay + between({ min: 0, max: heldBackFactor * Math.max(1, model.delayMs.max) }, random.float()) : delay,
+  ];
   if (doubled < model.duplicate) delays.push(between(model.delayMs, random.float()));
   return delays;
 }

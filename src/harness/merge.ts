@@ -37,8 +37,10 @@ function ordered(lists: readonly (readonly TraceRecord[])[]): TraceRecord[] {
   }
 }
 
+/** What says which run this is goes first, whatever came before the moment that time counts from. */
 function earlier<T extends { readonly record: TraceRecord }>(known: T | undefined, other: T): T {
-  return known && known.record.at <= other.record.at ? known : other;
+  if (!known || other.record.event === "run") return other;
+  return known.record.event === "run" || known.record.at <= other.record.at ? known : other;
 }
 
 interface Clock {

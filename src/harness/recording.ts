@@ -1,6 +1,8 @@
 /** From what a core says to what the trace holds: one mapping for simulator and node host. */
+
+import type { ClientEffect } from "../client/client-core.ts";
 import type { Effect, Observation } from "../core/contract.ts";
-import type { NodeName } from "../core/ids.ts";
+import { type ClientId, clientName, type NodeName } from "../core/ids.ts";
 import type { AnyMessage } from "../core/message.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import { bytesToHex } from "../wire/schema.ts";
@@ -50,4 +52,21 @@ export function describeMessage(message: AnyMessage): Pick<MessageFields, "view"
 
 function recordOfObservation(event: Observation, node: NodeName, at: number): TraceRecord {
   return event.event === "execute" ? { at, node, ...event, result: bytesToHex(event.result) } : { at, node, ...event };
+}
+
+/** The same for a client: invocations, returns and rejections. */
+export function recordsOfClient(effect: ClientEffect, client: ClientId, at: number): readonly TraceRecord[] {
+  const node = clientName(client);
+  switch (effect.type) {
+    case "observe": {
+      const { request, digest, operation } = effect.event;
+      return [{ at, node, event: "invoke", client, request, digest, op: bytesToHex(operation) }];
+    }
+    case "return":
+      return [{ at, node, event: "return", client, request: effect.number, result: bytesToHex(effect.result) }];
+    case "reject":
+      return [{ at, node, event: "reject", ...effect.rejection }];
+    default:
+      return [];
+  }
 }

@@ -63,7 +63,8 @@ function isExpectation(value: unknown): boolean {
   );
 }
 
-const isRequest = (value: unknown): boolean => isObject(value) && isWhole(value["client"]) && isWhole(value["request"]) && isHex(value["digest"]);
+const isRequest = (value: unknown): boolean =>
+  isObject(value) && isWhole(value["client"]) && isWhole(value["request"]) && isHex(value["digest"]);
 
 const events: { readonly [E in EventName]: Fields<TraceEvents[E]> } = {
   run: {

@@ -18,7 +18,7 @@ import { Frames, type SimFrame } from "./frames.ts";
 export interface Watcher<M extends AnyMessage, R> {
   sent(from: NodeName, to: NodeName, message: Signed<AnyMessage>, frame: SimFrame<M>): void;
   received(from: NodeName, to: NodeName, message: Signed<AnyMessage>, frame: SimFrame<M>): void;
-  dropped(node: NodeName, frame: SimFrame<M>, reason: string): void;
+  dropped(from: NodeName, to: NodeName, frame: SimFrame<M>, reason: string): void;
   rejected(node: NodeName, rejection: Rejection): void;
   replicaDid(id: ReplicaId, effect: Effect<M, R>): void;
   clientDid(id: ClientId, effect: ClientEffect): void;
@@ -96,14 +96,21 @@ export class World<M extends AnyMessage, R> {
     return false;
   }
 
-  /** Starts a replica: for the first time, or again with what it persisted, or with an empty disk. */
-  start(id: ReplicaId, storage: "kept" | "lost" = "kept"): void {
+  /**
+   * Starts a replica: for the first time, or again with what it persisted, or with an empty disk.
+   *
+   * @param announce - hears up to which slot the recovered state reaches, before anything the replica does
+   */
+  start(id: ReplicaId, storage: "kept" | "lost" = "kept", announce: (slot: number) => void = () => undefined): void {
     const replica = this.#replica(id);
     if (replica.running) return;
     replica.running = true;
     if (replica.life > 0) replica.core = this.#setup.createReplica(id);
     if (storage === "lost") replica.records = [];
-    this.#step(replica, { type: "start", now: this.now, ...(replica.records.length > 0 && { recovered: [...replica.records] }) });
+    const recovered = replica.records.length > 0 && { recovered: [...replica.records] };
+    const effects = replica.core.step({ type: "start", now: this.now, ...recovered });
+    announce(replica.core.inspect().executed);
+    for (const effect of effects) this.#carryOut(replica, effect);
     for (const peer of this.#replicas) if (peer !== replica && peer.running) this.linkUp(id, peer.id);
   }
 
@@ -149,9 +156,10 @@ export class World<M extends AnyMessage, R> {
     }
   }
 
-  inspect(id: ReplicaId): ReturnType<Core<M, R>["inspect"]> & { readonly running: boolean } {
+  /** The core's own picture; `up`: its process is there; `running`: and not paused. */
+  inspect(id: ReplicaId): ReturnType<Core<M, R>["inspect"]> & { readonly up: boolean; readonly running: boolean } {
     const replica = this.#replica(id);
-    return { ...replica.core.inspect(), running: replica.running && replica.paused === undefined };
+    return { ...replica.core.inspect(), up: replica.running, running: replica.running && replica.paused === undefined };
   }
 
   #replica(id: ReplicaId): Replica<M, R> {
@@ -221,7 +229,7 @@ export class World<M extends AnyMessage, R> {
     const frame = this.#frames.of(message);
     this.#setup.watcher.sent(from, to, message, frame);
     const delays = this.#setup.route(from, to, this.now, frame.bytes);
-    if (delays.length === 0) this.#setup.watcher.dropped(to, frame, "lost");
+    if (delays.length === 0) this.#setup.watcher.dropped(from, to, frame, "lost");
     for (const delay of delays) this.at(this.now + delay, () => this.#arrive(from, to, message, frame));
   }
 
@@ -229,7 +237,7 @@ export class World<M extends AnyMessage, R> {
     const [role, number] = to.split("-") as [string, string];
     if (role === "client") return this.#deliverToClient(from, Number(number) as ClientId, message, frame);
     const replica = this.#replica(Number(number) as ReplicaId);
-    if (!replica.running) return this.#setup.watcher.dropped(to, frame, "down");
+    if (!replica.running) return this.#setup.watcher.dropped(from, to, frame, "down");
     this.#happen(replica, () => this.#deliver(from, replica, message, frame));
   }
 

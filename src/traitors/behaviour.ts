@@ -23,12 +23,14 @@ export interface BehaviourDefinition<S extends z.ZodObject = z.ZodObject> {
   readonly create: (options: z.output<S>, self: TraitorSelf) => Hooks;
 }
 
-/** Options as scripts write them, with the trigger beside. */
-export type OptionsOf<S extends z.ZodObject> = z.input<S> & { readonly when?: Trigger };
+/** The options that the schema names, as scripts write them. */
+type Written<S extends z.ZodObject> = Pick<z.input<S>, keyof S["shape"] & keyof z.input<S>>;
 
-/** May be called with nothing where no option is required. */
+/** May be called with nothing where no option is required; the trigger stands beside the options. */
 export type BehaviourMaker<S extends z.ZodObject> = (
-  ...options: Record<never, never> extends z.input<S> ? [options?: OptionsOf<S>] : [options: OptionsOf<S>]
+  ...options: Record<never, never> extends Written<S>
+    ? [options?: Written<S> & { readonly when?: Trigger }]
+    : [options: Written<S> & { readonly when?: Trigger }]
 ) => BehaviourData;
 
 export function defineBehaviour<S extends z.ZodObject>(definition: BehaviourDefinition<S>): BehaviourDefinition<S> {

@@ -22,7 +22,11 @@ export interface TraitorSetup<M extends AnyMessage> extends Pick<CoreSetup<M>, "
  * @returns a core whose timers of the prefix `traitor:` are its own
  * @throws LabError from `make` or `step` when a behaviour answers what no hook may; the message names it
  */
-export function betray<M extends AnyMessage, R>(core: Core<M, R>, setup: TraitorSetup<M>, traitors: readonly Traitor[]): Core<M, R> {
+export function betray<M extends AnyMessage, R>(
+  core: Core<M, R>,
+  setup: TraitorSetup<NoInfer<M>>,
+  traitors: readonly Traitor[],
+): Core<M, R> {
   return traitors.length === 0 ? core : new TraitorCore(core, setup, traitors);
 }
 

@@ -44,7 +44,11 @@ export function behaviourNamed(name: string): BehaviourDefinition {
   throw new LabError("bad-traitor", `there is no traitor behaviour ${JSON.stringify(name)}; allowed are ${names}`);
 }
 
-const dataShape = z.looseObject({ behaviour: z.string(), options: z.record(z.string(), z.unknown()).default({}), when: z.unknown() });
+const dataShape = z.looseObject({
+  behaviour: z.string(),
+  options: z.record(z.string(), z.unknown()).default({}),
+  when: z.unknown().optional(),
+});
 
 /** Checks what came from a file or another process. @throws LabError naming what is wrong and what is allowed */
 export function checkBehaviour(value: unknown): BehaviourData {

@@ -12,7 +12,10 @@ export type NodeReference = number | `client-${number}`;
 
 export const count: z.ZodType<number, number> = z.number().int().nonnegative();
 
-export const node: z.ZodType<NodeReference, NodeReference> = z.union([count, z.templateLiteral(["client-", z.int().positive()])], {
+const isNode = (value: unknown): boolean =>
+  typeof value === "number" ? Number.isSafeInteger(value) && value >= 0 : typeof value === "string" && /^client-[1-9]\d*$/.test(value);
+
+export const node: z.ZodType<NodeReference, NodeReference> = z.custom<NodeReference>(isNode, {
   error: "expected a replica number, or a client like client-1",
 });
 

@@ -116,7 +116,7 @@ export interface Traitor {
  */
 export function traitor<M extends AnyMessage = KnownMessage>(
   name: string,
-  make: (self: TraitorSelf<M>) => Hooks<M>,
+  make: (self: NoInfer<TraitorSelf<M>>) => NoInfer<Hooks<M>>,
   options: { readonly when?: Trigger } = {},
 ): Traitor {
   // Whoever names another protocol's messages wraps a core of that protocol; hooks are found by kind.

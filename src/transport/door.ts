@@ -32,7 +32,7 @@ export interface DoorOptions {
 interface Stranger {
   readonly raw: Socket;
   readonly address: string;
-  /** Ends a connection that never becomes a WebSocket; after that the link has a deadline of its own. */
+  /** Ends a connection that is still a stranger's then. */
   readonly deadline: NodeJS.Timeout;
 }
 
@@ -120,7 +120,6 @@ export class Door {
   #onUpgrade(request: IncomingMessage, raw: Duplex, head: Buffer): void {
     raw.on("error", () => raw.destroy());
     const key = keyOf(request.socket);
-    clearTimeout(this.#strangers.get(key)?.deadline);
     this.#sockets.handleUpgrade(request, raw, head, (socket) => this.#options.onSocket(socket, raw, () => this.#forget(key)));
   }
 }

@@ -85,7 +85,8 @@ export class Link {
     this.#socket.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
     this.#socket.on("ping", () => this.#onControl());
     this.#socket.on("pong", () => this.#onControl());
-    this.#deadline = setTimeout(() => this.close("handshake-timeout"), options.limits.handshakeMs);
+    // On the other side the door has set one when the connection came in.
+    if (options.side === "dialer") this.#deadline = setTimeout(() => this.close("handshake-timeout"), options.limits.handshakeMs);
   }
 
   get peer(): Peer | undefined {

@@ -1,5 +1,5 @@
 /** Builds real PBFT cores with real seals over symbolic keys, and lets a test play the network by hand. */
-import { type Cluster, defaultLimits, defaultTiming, type Limits, type Timing } from "../../src/core/cluster.ts";
+import { type Cluster, defaultLimits, type Limits, type Timing } from "../../src/core/cluster.ts";
 import type { Core, CoreState, Effect, Input, Service } from "../../src/core/contract.ts";
 import { clientId, type Digest, digestOf, type ReplicaId, replicaId, requestNumber, type Slot, type View } from "../../src/core/ids.ts";
 import type { Batch, OpenedBatch, Reply, Request, Unsealed, Verified } from "../../src/core/message.ts";
@@ -67,7 +67,7 @@ export class Rig {
       f,
       quorums: quorumsFor(n, f, options.quorums),
       limits: { ...defaultLimits, checkpointInterval: 4, window: 8, pipeline: 8, clientWindow: 16, ...options.limits },
-      timing: { ...defaultTiming, ...options.timing },
+      timing: { viewTimeoutMs: 1_000, viewTimeoutMaxMs: 8_000, statusIntervalMs: 150, idleStatusIntervalMs: 1_000, ...options.timing },
       replicas: Array.from({ length: n }, (_, index) => replicaId(index)),
       clients: Array.from({ length: clients }, (_, index) => clientId(index + 1)),
     };

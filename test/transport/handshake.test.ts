@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { nativeScheme } from "../../src/crypto/native.ts";
-import { Handshake, type HandshakeOptions, type HandshakeStep } from "../../src/transport/handshake.ts";
+import { Handshake, type HandshakeOptions, type HandshakeStep, proofBytes } from "../../src/transport/handshake.ts";
 import { clientPeer, type Peer, peerName, replicaPeer } from "../../src/transport/peer.ts";
 import { decode, encode } from "../../src/wire/msgpack.ts";
 import type { Plain } from "../../src/wire/schema.ts";
@@ -112,6 +112,35 @@ describe("the handshake", () => {
       });
       expect([index, field, last(steps)]).toEqual([index, field, { type: "failed", code: "bad-signature" }]);
     }
+  });
+
+  it("signs other bytes when any id, role, nonce, the cluster or the direction differs", () => {
+    const nonce = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
+    const base = {
+      cluster: nodes.cluster.id,
+      side: "dialer",
+      dialer: { peer: clientPeer(2), nonce: nonce(1) },
+      acceptor: { peer: replicaPeer(1), nonce: nonce(2) },
+    } as const;
+    const variants: readonly Parameters<typeof proofBytes>[0][] = [
+      base,
+      { ...base, side: "acceptor" },
+      { ...base, cluster: otherNodes.cluster.id },
+      { ...base, dialer: base.acceptor, acceptor: base.dialer },
+      { ...base, dialer: { ...base.dialer, peer: clientPeer(3) } },
+      { ...base, dialer: { ...base.dialer, peer: replicaPeer(2) } },
+      { ...base, dialer: { ...base.dialer, nonce: nonce(3) } },
+      { ...base, acceptor: { ...base.acceptor, peer: replicaPeer(3) } },
+      { ...base, acceptor: { ...base.acceptor, peer: clientPeer(1) } },
+      { ...base, acceptor: { ...base.acceptor, nonce: nonce(3) } },
+    ];
+    expect(new Set(variants.map((variant) => Buffer.from(proofBytes(variant)).toString("hex"))).size).toBe(variants.length);
+  });
+
+  it("decodes nothing that is longer than a handshake message", () => {
+    const fields = fieldsOf(dialer().hello());
+    fields[5] = new Uint8Array(300);
+    expect(acceptor().receive(encode(fields))).toEqual({ type: "failed", code: "early-frame" });
   });
 
   it("does not take a proof that was given to another nonce, nor its own reflected", () => {

@@ -80,7 +80,8 @@ class State {
     const { slot, digest } = record;
     const ever = this.#decidedEver.get(slot);
     const here = this.#decided.get(slot);
-    if (ever && ever.digest !== digest) this.#wrong(`decided both ${short(ever.digest)} and ${short(digest)} at slot ${slot}`, ever, record);
+    if (ever && ever.digest !== digest)
+      this.#wrong(`decided both ${short(ever.digest)} and ${short(digest)} at slot ${slot}`, ever, record);
     else if (here) this.#wrong(`decided slot ${slot} twice in one incarnation`, here, record);
     if (!ever) this.#decidedEver.set(slot, record);
     if (!here) this.#decided.set(slot, record);

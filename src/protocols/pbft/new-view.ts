@@ -147,7 +147,9 @@ function findViewChange(
   const { view } = candidate.message.message;
   const latest = context.viewChanges.get(reference.sender);
   if (latest?.message.view === view && viewChangeDigest(context, latest) === reference.digest) return latest;
-  return candidate.fetched.get(reference.digest);
+  // Fetched ones are found by digest alone: one view change under several names, or one for another view, is none (A45).
+  const fetched = candidate.fetched.get(reference.digest);
+  return fetched?.message.sender === reference.sender && fetched.message.view === view ? fetched : undefined;
 }
 
 function sameView(a: Verified<NewView>, b: Verified<NewView>): boolean {

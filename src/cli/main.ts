@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+/** The command line. The room `cli` parses arguments, shows progress and prints verdicts; it may import everything and decides nothing. */
+import { Command, CommanderError } from "commander";
+import { checkCommand } from "./check.ts";
+import { runCommand } from "./run.ts";
+import { version } from "../core/version.ts";
+
+const program = new Command("quorate")
+  .description("A Byzantine consensus laboratory: real replicas over WebSockets, scriptable traitors, verdicts one can trust.")
+  .version(version)
+  .showHelpAfterError("(add --help for what is allowed)")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  quorate run scripts/first-traitor.ts              four processes over WebSockets, one of them lies
+  quorate run scripts/first-traitor.ts --sim --seed 7   the same in virtual time, replayable
+  quorate check runs/NAME-SEED/trace.jsonl          judges a trace again
+
+Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 the laboratory failed, 130 interrupted.`,
+  )
+  .addCommand(runCommand())
+  .addCommand(checkCommand());
+
+for (const command of [program, ...program.commands]) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOfError(error);
+}
+
+/** One clear line for what the user or the world did wrong; the whole stack for what we did. */
+function exitCodeOfError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { name, message, exitCode, stack } = error as Error & { exitCode?: number };
+  if (name === "AbortError") {
+    console.error("interrupted");
+    return 130;
+  }
+  // By name: a scenario file may have loaded its own copy of the class.
+  if (name === "LabError") {
+    console.error(`quorate: ${message}`);
+    return exitCode ?? 2;
+  }
+  console.error(stack ?? message);
+  return 3;
+}

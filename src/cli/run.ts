@@ -1,0 +1,58 @@
+/** `quorate run FILE`: a scenario over sockets or in the simulator, to its verdict. */
+import { relative } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { exitCodeOf } from "../harness/result.ts";
+import { loadScenario } from "../launch/load-scenario.ts";
+import { run } from "../launch/run.ts";
+import { paint } from "./paint.ts";
+import { progressLine } from "./progress.ts";
+import { resultLines } from "./result-lines.ts";
+
+interface RunOptions {
+  readonly sim?: true;
+  readonly seed?: number;
+  readonly json?: true;
+  readonly out: string;
+}
+
+export function runCommand(): Command {
+  return new Command("run")
+    .description("runs a scenario to its verdict: four verdicts with the evidence they rest on")
+    .argument("<file>", "a file that exports a scenario (.ts, .mts, .js, .mjs)")
+    .option("--sim", "in the deterministic simulator instead of over sockets")
+    .option("--seed <number>", "what chance follows from: an integer from 0 (default 1)", seed)
+    .option("--json", "print one JSON object instead of text")
+    .option("--out <directory>", "where runs/NAME-SEED/ is written", "runs")
+    .addHelpText("after", "\nExample:\n  quorate run scripts/first-traitor.ts --sim --seed 7")
+    .action(async (file: string, options: RunOptions) => {
+      const scenario = await loadScenario(file);
+      const interrupted = new AbortController();
+      const stop = () => interrupted.abort();
+      process.once("SIGINT", stop);
+      process.once("SIGTERM", stop);
+      const progress = progressLine(options.json === true);
+      const host = options.sim ? "sim" : "ws";
+      progress.say(`${scenario.name}: ${scenario.replicas} replicas, ${scenario.workload.clients} clients, ${scenario.workload.operations} operations, ${host === "ws" ? "over WebSockets" : "in virtual time"}`);
+      const result = await run(scenario, {
+        host,
+        seed: options.seed ?? 1,
+        out: options.out,
+        module: file,
+        signal: interrupted.signal,
+        onProgress: progress.show,
+      }).finally(() => {
+        progress.end();
+        process.off("SIGINT", stop);
+        process.off("SIGTERM", stop);
+      });
+      if (options.json) console.log(JSON.stringify(result));
+      else for (const line of resultLines(result, relative(process.cwd(), file), paint)) console.log(line);
+      process.exitCode = exitCodeOf(result);
+    });
+}
+
+function seed(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError("expected an integer from 0.");
+  return value;
+}

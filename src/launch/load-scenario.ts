@@ -1,0 +1,36 @@
+/** Loads a scenario from a user's file: TypeScript through tsx, JavaScript as it is. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { LabError } from "../core/lab-error.ts";
+import { checkedScenario, type Scenario } from "../harness/scenario.ts";
+
+/** @throws LabError of one line when there is no such file, it does not load, or what it exports is no scenario */
+export async function loadScenario(path: string): Promise<Scenario> {
+  const file = resolve(path);
+  if (!existsSync(file)) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
+  if (!/\.(ts|mts|js|mjs)$/.test(file)) throw new LabError("no-scenario", `${path}: expected a .ts, .mts, .js or .mjs file that exports a scenario`);
+  const loaded = await importFile(path, file);
+  if (!loaded.default) throw new LabError("no-scenario", `${path}: expected a default export, as in: export default scenario({ ... })`);
+  return checkedScenario(loaded.default, path);
+}
+
+async function importFile(path: string, file: string): Promise<{ readonly default?: unknown }> {
+  const unregister = await typescriptLoader(file);
+  try {
+    return (await import(pathToFileURL(file).href)) as { default?: unknown };
+  } catch (cause) {
+    if ((cause as Error).name === "LabError") throw new LabError((cause as LabError).code, `${path}: ${(cause as Error).message}`, { cause });
+    const [line] = String((cause as Error).message ?? cause).split("\n");
+    throw new LabError("bad-scenario", `${path}: it does not load: ${line}`, { cause });
+  } finally {
+    await unregister?.();
+  }
+}
+
+/** Only where a TypeScript file meets a Node.js that was started without a loader. */
+async function typescriptLoader(file: string): Promise<(() => Promise<void>) | undefined> {
+  if (!/\.m?ts$/.test(file) || import.meta.url.endsWith(".ts")) return undefined;
+  const { register } = await import("tsx/esm/api");
+  return register();
+}

@@ -1,0 +1,471 @@
+/** docs/protocol.md A.5, second half: entering a view. Replica 1 is the primary of view 1, replica 3 the backup under test. */
+import { describe, expect, it } from "vitest";
+import { type Digest, replicaId } from "../../src/core/ids.ts";
+import type { Verified } from "../../src/core/message.ts";
+import {
+  bare,
+  bodyOf,
+  certificate,
+  checkpointProof,
+  commit,
+  digestIn,
+  enterView,
+  leave,
+  type NewView,
+  named,
+  newView,
+  type PrePrepare,
+  prepare,
+  prepared,
+  sealNewView,
+  someDigest,
+  status,
+  type ViewChange,
+  viewChange,
+} from "../support/forge.ts";
+import { evidence, outline, Rig, rejected, sent, votes } from "../support/rig.ts";
+
+const a = someDigest("a");
+const b = someDigest("b");
+const c = someDigest("c");
+const state = someDigest("state");
+
+/** [slot, digest] of O in the NEW-VIEW that replica `id` makes out of its own view change and `changes`, which are f+1 at least. */
+function chosenBy(rig: Rig, id: number, changes: readonly Verified<ViewChange>[]): (readonly [number, string])[] | undefined {
+  for (const change of changes) rig.receive(id, change);
+  const [made] = sent(rig.effects[id] ?? [], "new-view");
+  return made?.message.prePrepares.map(({ message }) => [message.slot, message.digest] as const);
+}
+
+/** Hands a NEW-VIEW and all view changes that it may name to one replica. */
+function deliver(rig: Rig, id: number, message: Verified<NewView>, changes: readonly Verified<ViewChange>[]): void {
+  rig.receive(id, message);
+  for (const change of changes) rig.receive(id, change);
+}
+
+describe("computing O", () => {
+  it("rule 33: a slot that anybody prepared is proposed again, one that nobody prepared is null", () => {
+    const rig = new Rig();
+    const changes = [
+      viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 2, a)] }),
+      viewChange(rig, 3, 1, { prepared: [prepared(rig, 0, 4, b)] }),
+    ];
+    expect(chosenBy(rig, 1, changes)).toEqual([
+      [1, rig.nullDigest],
+      [2, a],
+      [3, rig.nullDigest],
+      [4, b],
+    ]);
+  });
+
+  it("rule 33: with no certificate above the checkpoint, O is empty", () => {
+    const rig = new Rig();
+    expect(chosenBy(rig, 1, [viewChange(rig, 2, 1), viewChange(rig, 3, 1)])).toEqual([]);
+  });
+
+  it.each([
+    [0, 4],
+    [4, 0],
+  ])("rule 33: the certificate of the highest view wins, in whatever order they stand (%i, %i)", (first, second) => {
+    const rig = new Rig();
+    const certificates: Readonly<Record<number, string>> = { 0: a, 4: b };
+    const changes = [
+      viewChange(rig, 2, 5, { prepared: [prepared(rig, first, 1, certificates[first] ?? "")] }),
+      viewChange(rig, 3, 5, { prepared: [prepared(rig, second, 1, certificates[second] ?? "")] }),
+    ];
+    expect(chosenBy(rig, 1, changes)).toEqual([[1, b]]);
+  });
+
+  it("rule 33: O begins above the highest proven checkpoint and ends with the highest certificate", () => {
+    const rig = new Rig();
+    const changes = [
+      viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 3, a), prepared(rig, 0, 4, a), prepared(rig, 0, 5, b)] }),
+      viewChange(rig, 3, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state), prepared: [prepared(rig, 0, 7, c)] }),
+    ];
+    expect(chosenBy(rig, 1, changes)).toEqual([
+      [5, b],
+      [6, rig.nullDigest],
+      [7, c],
+    ]);
+  });
+
+  it("rule 33: the own log beyond what prepared plays no part", () => {
+    const rig = new Rig();
+    for (const slot of [1, 2, 3]) rig.receive(1, rig.proposal(0, 0, slot, [rig.request(1, slot)]));
+    expect(chosenBy(rig, 1, [viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 1, a)] }), viewChange(rig, 3, 1)])).toEqual([[1, a]]);
+  });
+
+  it("rule 34: the new primary waits for qv view changes for exactly its view", () => {
+    const rig = new Rig({ n: 7 });
+    for (const id of [2, 3, 4]) rig.receive(1, viewChange(rig, id, 1));
+    rig.receive(1, viewChange(rig, 5, 8));
+    expect(sent(rig.effects[1] ?? [], "new-view")).toEqual([]);
+    rig.receive(1, viewChange(rig, 6, 1));
+    const [made] = sent(rig.effects[1] ?? [], "new-view");
+    expect(made?.message.viewChanges.map(({ sender }) => sender)).toEqual([1, 2, 3, 4, 6]);
+  });
+
+  it("rule 34: it takes over a checkpoint proof that is ahead of its own and proposes from max-s + 1 on", () => {
+    const rig = new Rig();
+    rig.ask(1, rig.request(1, 1));
+    chosenBy(rig, 1, [
+      viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 6, b)] }),
+      viewChange(rig, 3, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state) }),
+    ]);
+    expect(rig.state(1)).toMatchObject({ view: 1, active: true, stable: 4 });
+    expect(sent(rig.effects[1] ?? [], "pre-prepare").map(({ message }) => [message.view, message.slot])).toEqual([[1, 7]]);
+  });
+
+  it("rule 34: it sends one NEW-VIEW for a view, whatever arrives later", () => {
+    const rig = new Rig();
+    chosenBy(rig, 1, [viewChange(rig, 2, 1), viewChange(rig, 3, 1)]);
+    rig.receive(1, viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, a)] }));
+    rig.receive(1, status(rig, 3, { view: 0 }));
+    const made = sent(rig.effects[1] ?? [], "new-view");
+    expect(made.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(made.map(({ payload }) => String(payload))).size).toBe(1);
+  });
+});
+
+interface Scene {
+  readonly rig: Rig;
+  /** Valid view changes of replicas 0, 1 and 2 for view 1: a prepared at slot 1, b at slot 3. */
+  readonly changes: readonly Verified<ViewChange>[];
+  readonly v: NewView["viewChanges"];
+  readonly o: readonly Verified<PrePrepare>[];
+}
+
+function scene(): Scene {
+  const rig = new Rig();
+  const changes = [
+    viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, a), prepared(rig, 0, 3, b)] }),
+    viewChange(rig, 1, 1, { prepared: [prepared(rig, 0, 1, a)] }),
+    viewChange(rig, 2, 1),
+  ];
+  const v = changes.map((change) => named(rig, change));
+  return { rig, changes, v, o: [bare(rig, 1, 1, a), bare(rig, 1, 2, rig.nullDigest), bare(rig, 1, 3, b)] };
+}
+
+/** Every way of rule 35 to get a NEW-VIEW for view 1 wrong, under genuine signatures. */
+const wrong: readonly (readonly [string, (scene: Scene) => Verified<NewView>])[] = [
+  ["a dropped slot (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, o.slice(0, 2))],
+  ["the first slot dropped (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, o.slice(1))],
+  ["all slots dropped (A44)", ({ rig, v }) => sealNewView(rig, 1, v, [])],
+  ["another digest (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [bare(rig, 1, 1, c), ...o.slice(1)])],
+  ["null for a prepared slot (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [bare(rig, 1, 1, rig.nullDigest), ...o.slice(1)])],
+  ["a batch where null belongs (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, o.toSpliced(1, 1, bare(rig, 1, 2, c)))],
+  ["a missing null (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, o.toSpliced(1, 1))],
+  ["a slot too many (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [...o, bare(rig, 1, 4, c)])],
+  ["a null too many (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [...o, bare(rig, 1, 4, rig.nullDigest)])],
+  ["a slot 0 (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [bare(rig, 1, 0, a), ...o])],
+  ["a slot twice (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [...o.slice(0, 1), ...o])],
+  ["swapped slots (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, o.toReversed())],
+  ["a proposal signed by a backup (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [bare(rig, 1, 1, a, 2), ...o.slice(1)])],
+  ["a proposal of another view (A44)", ({ rig, v, o }) => sealNewView(rig, 1, v, [bare(rig, 5, 1, a), ...o.slice(1)])],
+  ["V too small (A45)", ({ rig, v, o }) => sealNewView(rig, 1, v.slice(0, 2), o)],
+  ["an empty V (A45)", ({ rig }) => sealNewView(rig, 1, [], [])],
+  ["a sender twice in V (A45)", ({ rig, v, o }) => sealNewView(rig, 1, [...v.slice(0, 2), ...v.slice(1, 2)], o)],
+  ["a stranger in V (A45)", ({ rig, v, o }) => sealNewView(rig, 1, v.with(2, { sender: replicaId(9), digest: c }), o)],
+];
+
+describe("judging a NEW-VIEW", () => {
+  it("rule 35: a backup enters by a NEW-VIEW that is right, though it never asked for the view", () => {
+    const { rig, changes, v, o } = scene();
+    deliver(rig, 3, sealNewView(rig, 1, v, o), changes);
+    expect(rig.state(3)).toMatchObject({ view: 1, active: true });
+    expect(rejected(rig.effects[3] ?? [])).not.toContain("bad-new-view");
+  });
+
+  it.each(wrong)("rule 35: with %s it is refused, and who asked for exactly this view asks for the next", (_what, make) => {
+    const made = scene();
+    const { rig, changes } = made;
+    for (const change of changes.slice(0, 2)) rig.receive(3, change);
+    expect(rig.state(3)).toMatchObject({ view: 1, active: false });
+    deliver(rig, 3, make(made), changes);
+    expect(rejected(rig.effects[3] ?? [])).toContain("bad-new-view");
+    expect(rig.state(3)).toMatchObject({ view: 2, active: false });
+    expect(sent(rig.effects[3] ?? [], "view-change").map(({ message }) => message.view)).toEqual([1, 2]);
+    expect(outline(rig.effects[3] ?? [])).not.toContain("persist new-view");
+    expect(votes(rig.effects[3] ?? [])).toEqual([]);
+  });
+
+  it.each(wrong)("rule 35, A48: with %s and nobody asking for the view, it moves nobody", (_what, make) => {
+    const made = scene();
+    deliver(made.rig, 3, make(made), []);
+    expect(made.rig.state(3)).toMatchObject({ view: 0, active: true });
+    expect(votes(made.rig.receive(3, made.rig.proposal(0, 0, 1, [made.rig.request(1, 1)])))).toEqual(["send prepare"]);
+  });
+
+  it("rule 35: only the primary of the view may send it", () => {
+    const { rig, changes, v, o } = scene();
+    for (const by of [0, 2]) expect(rejected(rig.receive(3, sealNewView(rig, 1, v, o, by)))).toEqual(["not-primary"]);
+    for (const change of changes) rig.receive(3, change);
+    expect(rig.state(3)).toMatchObject({ view: 1, active: false });
+  });
+
+  it("rule 35: V must be valid in every member: a bad view change never completes it", () => {
+    const rig = new Rig();
+    const good = [viewChange(rig, 1, 1), viewChange(rig, 2, 1)];
+    const bad = viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, a, [2])] });
+    deliver(rig, 3, newView(rig, 1, [bad, ...good], [[1, a]]), [bad, ...good]);
+    expect(rejected(rig.effects[3] ?? [])).toContain("bad-view-change");
+    expect(rig.state(3).active).toBe(false);
+  });
+
+  it("rule 35, A45: one view change under three names is one", () => {
+    const rig = new Rig();
+    const own = viewChange(rig, 1, 1);
+    const { digest } = named(rig, own);
+    const v = [0, 1, 2].map((sender) => ({ sender: replicaId(sender), digest }));
+    deliver(rig, 3, sealNewView(rig, 1, v, []), [own]);
+    expect(rig.state(3)).toMatchObject({ view: 0, active: true });
+    expect(outline(rig.effects[3] ?? [])).not.toContain("persist new-view");
+  });
+
+  it("rule 35, A45: view changes for another view do not justify this one, though an honest NEW-VIEW names them", () => {
+    const rig = new Rig();
+    const changes = [0, 1, 3].map((id) => viewChange(rig, id, 1));
+    const later = sealNewView(
+      rig,
+      2,
+      changes.map((change) => named(rig, change)),
+      [],
+    );
+    const honest = newView(rig, 1, changes);
+    const backup = 0;
+    rig.receive(backup, honest);
+    rig.receive(backup, later);
+    for (const change of changes) rig.receive(backup, change);
+    rig.receive(backup, later);
+    expect(rig.state(backup)).toMatchObject({ view: 1, active: true });
+    const first = new Rig();
+    first.receive(backup, later);
+    first.receive(backup, honest);
+    for (const change of changes.toReversed()) first.receive(backup, change);
+    expect(first.state(backup).view).toBe(1);
+  });
+
+  it("rule 35: two NEW-VIEWs for one view convict the primary", () => {
+    const { rig, changes, v, o } = scene();
+    deliver(rig, 3, sealNewView(rig, 1, v, o), changes);
+    const effects = rig.receive(3, sealNewView(rig, 1, v, []));
+    expect(evidence(effects)).toEqual([{ culprit: 1, kind: "new-view" }]);
+    expect(rejected(effects)).toEqual(["equivocation"]);
+  });
+
+  it("rule 35: the view changes that V names are asked for, of any peer in turn", () => {
+    const { rig, changes, v, o } = scene();
+    const asked = sent(rig.receive(3, sealNewView(rig, 1, v, o)), "fetch");
+    expect(asked.map(({ message }) => [message.what, message.digest])).toEqual(v.map(({ digest }) => ["view-change", digest]));
+    rig.advance(1_000, () => false);
+    const peers = (rig.effects[3] ?? []).flatMap((effect) =>
+      effect.type === "send" && effect.message.message.kind === "fetch" ? effect.to : [],
+    );
+    expect(new Set(peers)).toEqual(new Set([0, 1, 2]));
+    for (const change of changes) rig.receive(3, change);
+    expect(rig.state(3)).toMatchObject({ view: 1, active: true });
+  });
+
+  it.each([1, 2, 6, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER])("rule 35, A48: an unsolicited NEW-VIEW for view %i moves nobody", (view) => {
+    const rig = new Rig();
+    for (const id of [0, 1, 2, 3]) {
+      rig.receive(id, sealNewView(rig, view, [], []));
+      rig.receive(
+        id,
+        sealNewView(
+          rig,
+          view,
+          [0, 1, 2].map((sender) => ({ sender: replicaId(sender), digest: a })),
+          [],
+        ),
+      );
+    }
+    rig.advance(10_000);
+    expect(rig.views()).toEqual([0, 0, 0, 0]);
+    expect(rig.cores.every((core) => core.inspect().active)).toBe(true);
+    rig.order(1, 1);
+    expect(rig.executed()).toEqual([1, 1, 1, 1]);
+  });
+
+  it("rule 35: a NEW-VIEW for a view that was passed is refused", () => {
+    const { rig, changes, v, o } = scene();
+    leave(rig, 3, 2, [0, 1]);
+    deliver(rig, 3, sealNewView(rig, 1, v, o), changes);
+    expect(rejected(rig.effects[3] ?? [])).toContain("stale-new-view");
+    expect(rig.state(3)).toMatchObject({ view: 2, active: false });
+  });
+});
+
+describe("after entering", () => {
+  it("rule 36: the proof of min-s is taken over before the NEW-VIEW is written", () => {
+    const rig = new Rig();
+    const changes = [
+      viewChange(rig, 0, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state) }),
+      viewChange(rig, 1, 1),
+      viewChange(rig, 2, 1),
+    ];
+    deliver(rig, 3, newView(rig, 1, changes), changes);
+    const lines = outline(rig.effects[3] ?? []).filter((line) => line.startsWith("persist"));
+    expect(lines.indexOf("persist stable")).toBeLessThan(lines.indexOf("persist new-view"));
+    expect(rig.state(3)).toMatchObject({ view: 1, active: true, stable: 4, executed: 0 });
+  });
+
+  it("rule 36: slots whose body is here are PREPAREd at once, the others when it comes, in any view", () => {
+    const rig = new Rig();
+    const known = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+    const unknown = rig.proposal(0, 0, 2, [rig.request(1, 2)]);
+    rig.receive(3, known);
+    const changes = [
+      viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, digestIn(known)), prepared(rig, 0, 2, digestIn(unknown))] }),
+      viewChange(rig, 1, 1),
+      viewChange(rig, 2, 1),
+    ];
+    const message = newView(rig, 1, changes, [
+      [1, digestIn(known)],
+      [2, digestIn(unknown)],
+    ]);
+    deliver(rig, 3, message, changes);
+    const inView1 = (): number[] =>
+      sent(rig.effects[3] ?? [], "prepare").flatMap(({ message: vote }) => (vote.view === 1 ? [vote.slot] : []));
+    expect(inView1()).toEqual([1]);
+    rig.receive(3, bodyOf(rig, 2, unknown));
+    expect(inView1()).toEqual([1, 2]);
+  });
+
+  it("rule 36: what was executed is agreed on again and not executed again", () => {
+    const rig = new Rig();
+    for (const number of [1, 2]) rig.order(1, number);
+    rig.partition([0], [1, 2, 3]);
+    for (const id of [1, 2, 3]) rig.ask(id, rig.request(1, 3));
+    rig.advance(3_000);
+    expect(rig.views()).toEqual([0, 1, 1, 1]);
+    for (const id of [1, 2, 3]) {
+      expect(rig.decisions(id).map(({ slot }) => slot)).toEqual([1, 2, 3]);
+      const again = sent(rig.effects[id] ?? [], "commit").flatMap(({ message }) => (message.view === 1 ? [message.slot] : []));
+      expect(again).toEqual([1, 2, 3]);
+      expect(rig.services[id]?.snapshot()).toHaveLength(12);
+    }
+  });
+
+  it("rule 36: slots of O at or below the own checkpoint are skipped", () => {
+    const rig = new Rig();
+    rig.receive(3, certificate(rig, 2, checkpointProof(rig, 4, state)));
+    const changes = [
+      viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 2, a), prepared(rig, 0, 5, b)] }),
+      viewChange(rig, 1, 1),
+      viewChange(rig, 2, 1),
+    ];
+    const choices = [1, 2, 3, 4, 5].map((slot): [number, Digest] => [slot, slot === 2 ? a : slot === 5 ? b : rig.nullDigest]);
+    deliver(rig, 3, newView(rig, 1, changes, choices), changes);
+    expect(rig.state(3)).toMatchObject({ view: 1, active: true, stable: 4 });
+    expect(sent(rig.effects[3] ?? [], "prepare")).toEqual([]);
+    expect(rig.state(3)["slots"]).toMatchObject([{ slot: 5, proposed: b }]);
+  });
+
+  it("rule 36: an O that contradicts a slot executed here stops the replica: more than f lie", () => {
+    const rig = new Rig();
+    rig.order(1, 1);
+    const changes = [viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, a)] }), viewChange(rig, 1, 1), viewChange(rig, 2, 1)];
+    deliver(rig, 3, newView(rig, 1, changes, [[1, a]]), changes);
+    expect(rig.state(3).halted).toBe(true);
+    expect(rig.effects[3]).toContainEqual({ type: "observe", event: { event: "halt", reason: expect.stringContaining("slot 1") } });
+    expect(sent(rig.effects[3] ?? [], "prepare").filter(({ message }) => message.view === 1)).toEqual([]);
+  });
+
+  it("rule 37: a null request goes through all phases, executes as nothing, is answered to nobody and counts for the checkpoint", () => {
+    const rig = new Rig();
+    rig.partition([0], [1, 2, 3]);
+    const proposal = rig.proposal(0, 0, 4, [rig.request(1, 1)]);
+    for (const id of [1, 2, 3]) {
+      rig.receive(id, proposal);
+      rig.ask(id, rig.request(1, 1));
+    }
+    rig.settle();
+    rig.advance(3_000);
+    expect(rig.executed()).toEqual([0, 4, 4, 4]);
+    for (const id of [1, 2, 3]) {
+      expect(rig.decisions(id)).toEqual([
+        { slot: 1, digest: rig.nullDigest, requests: 0 },
+        { slot: 2, digest: rig.nullDigest, requests: 0 },
+        { slot: 3, digest: rig.nullDigest, requests: 0 },
+        { slot: 4, digest: digestIn(proposal), requests: 1 },
+      ]);
+      expect(outline(rig.effects[id] ?? []).filter((line) => line === "reply")).toHaveLength(1);
+      expect(rig.state(id).stable).toBe(4);
+    }
+  });
+
+  it("rule 37: nulls leave the agreed clock alone", () => {
+    const rig = new Rig();
+    const changes = [
+      viewChange(rig, 0, 1),
+      viewChange(rig, 1, 1, { prepared: [prepared(rig, 0, 1, rig.nullDigest)] }),
+      viewChange(rig, 2, 1),
+    ];
+    deliver(rig, 3, newView(rig, 1, changes, [[1, rig.nullDigest]]), changes);
+    for (const id of [0, 1, 2]) rig.receive(3, commit(rig, id, 1, 1, rig.nullDigest));
+    expect(rig.state(3)).toMatchObject({ executed: 1, clock: 0 });
+  });
+
+  it("rule 38: a batch from O is not measured by the clock again, whether its body is here or fetched", () => {
+    for (const fetched of [false, true]) {
+      const rig = new Rig();
+      const old = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+      if (!fetched) rig.receive(3, old);
+      rig.now += 86_400_000;
+      const changes = [
+        viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, digestIn(old))] }),
+        viewChange(rig, 1, 1),
+        viewChange(rig, 2, 1),
+      ];
+      deliver(rig, 3, newView(rig, 1, changes, [[1, digestIn(old)]]), changes);
+      if (fetched) rig.receive(3, bodyOf(rig, 2, old));
+      const again = sent(rig.effects[3] ?? [], "prepare").filter(({ message }) => message.view === 1);
+      expect(again.map(({ message }) => message.digest)).toEqual([digestIn(old)]);
+    }
+  });
+
+  it("rule 39: on entering a view backups hand all that is pending to its primary, which orders it after O", () => {
+    const rig = new Rig();
+    rig.ask(3, rig.request(1, 1));
+    rig.ask(3, rig.request(2, 1));
+    const before = rig.effects[3]?.length ?? 0;
+    enterView(rig, 3, 1);
+    const relayed = (rig.effects[3] ?? [])
+      .slice(before)
+      .filter((effect) => effect.type === "send" && effect.message.message.kind === "request");
+    expect(relayed).toHaveLength(2);
+    expect(relayed.every((effect) => effect.type === "send" && effect.to.join() === "1")).toBe(true);
+  });
+
+  it("rule 39: a request that only fell out with the old view is executed in the new one", () => {
+    const rig = new Rig();
+    rig.partition([0], [1, 2, 3]);
+    rig.receive(3, rig.proposal(0, 0, 1, [rig.request(1, 1)]));
+    for (const id of [2, 3]) rig.ask(id, rig.request(2, 1));
+    rig.advance(5_000);
+    expect(rig.views()).toEqual([0, 1, 1, 1]);
+    for (const id of [1, 2, 3]) {
+      expect(rig.services[id]?.snapshot()).toHaveLength(8);
+      expect(rig.decisions(id)).toEqual(rig.decisions(1));
+    }
+  });
+
+  it("rule 36: votes of the view that was left count no more in the new one", () => {
+    const rig = new Rig();
+    const proposal = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+    rig.receive(3, proposal);
+    leave(rig, 3, 1, [0, 1]);
+    const changes = [
+      viewChange(rig, 0, 1, { prepared: [prepared(rig, 0, 1, digestIn(proposal))] }),
+      viewChange(rig, 1, 1),
+      viewChange(rig, 2, 1),
+    ];
+    deliver(rig, 3, newView(rig, 1, changes, [[1, digestIn(proposal)]]), changes);
+    rig.receive(3, prepare(rig, 2, 0, 1, digestIn(proposal)));
+    expect(sent(rig.effects[3] ?? [], "commit")).toEqual([]);
+    rig.receive(3, prepare(rig, 2, 1, 1, digestIn(proposal)));
+    expect(sent(rig.effects[3] ?? [], "commit").map(({ message }) => message.view)).toEqual([1]);
+    expect(votes(rig.effects[3] ?? [])).toEqual(["send prepare", "send prepare", "send commit"]);
+  });
+});
