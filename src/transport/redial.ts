@@ -1,6 +1,7 @@
-/** Keeps calling one replica: one attempt at a time, with capped and jittered pauses (A75: no reconnect storms). */
+/** Keeps calling one replica: one attempt at a time, with pauses that grow (A75). */
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
+import { Backoff } from "./backoff.ts";
 import type { TransportReason } from "./counters.ts";
 import type { TlsSettings } from "./door.ts";
 import { Handshake, type HandshakeOptions } from "./handshake.ts";
@@ -23,14 +24,15 @@ export interface RedialOptions {
 
 export class Redial {
   readonly #options: RedialOptions;
-  #failures = 0;
-  #openedAt = Number.POSITIVE_INFINITY;
+  readonly #backoff: Backoff;
+  #openedAt: number | undefined;
   #link: Link | undefined;
   #pause: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: RedialOptions) {
     this.#options = options;
+    this.#backoff = new Backoff(options.limits, options.random);
     this.#attempt();
   }
 
@@ -49,7 +51,7 @@ export class Redial {
 
   #attempt(): void {
     const { limits, link, tls } = this.#options;
-    this.#openedAt = Number.POSITIVE_INFINITY;
+    this.#openedAt = undefined;
     const socket = new WebSocket(this.#options.url(), {
       ...socketSettings(link.frameBytes, limits.fragments),
       ...(tls?.authority === undefined ? {} : { ca: tls.authority }),
@@ -72,20 +74,12 @@ export class Redial {
   #onClose(closed: Link, reason: TransportReason): void {
     if (!this.#stopped) {
       const now = this.#options.link.now();
-      // Only a link that lasted ends the series: one that is refused again and again keeps backing off.
-      if (now - this.#openedAt >= this.#options.limits.backoffMaxMs) this.#failures = 0;
-      const wait = Math.max(backoff(this.#failures, this.#options.limits, this.#options.random()), this.#options.notBefore() - now);
-      this.#failures += 1;
+      const lasted = this.#openedAt === undefined ? 0 : now - this.#openedAt;
+      const wait = Math.max(this.#backoff.next(lasted), this.#options.notBefore() - now);
       this.#pause = setTimeout(() => this.#attempt(), wait);
     }
     this.#options.link.onClose(closed, reason);
   }
-}
-
-/** The pause after so many failures in a row, in ms; `jitter` is 0 up to 1 and spreads it over its upper half. */
-export function backoff(failures: number, limits: Pick<TransportLimits, "backoffMs" | "backoffMaxMs">, jitter: number): number {
-  const whole = Math.min(limits.backoffMaxMs, limits.backoffMs * 2 ** Math.min(failures, 30));
-  return Math.round(whole / 2 + (jitter * whole) / 2);
 }
 
 function beginWhenUp(socket: WebSocket, link: Link): void {

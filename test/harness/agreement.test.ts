@@ -9,7 +9,10 @@ describe("agreement", () => {
   });
 
   it("is violated by a fork at one slot, and names both nodes, both views and the first event where they part", () => {
-    const builder = trace().invoke([1, 1], [2, 1]).does(0, 1, [[1, 1]]).does(2, 1, [[2, 1]], { view: 1 });
+    const builder = trace()
+      .invoke([1, 1], [2, 1])
+      .does(0, 1, [[1, 1]])
+      .does(2, 1, [[2, 1]], { view: 1 });
     const { verdict, counterexample } = builder.judge().properties.agreement;
     expect(verdict).toBe("violated");
     expect(counterexample).toMatchObject({ nodes: ["replica-0", "replica-2"], slot: 1, first: { node: "replica-2", event: "decide" } });
@@ -18,18 +21,26 @@ describe("agreement", () => {
   });
 
   it("is not violated when a view change proposes the same digest again", () => {
-    const builder = trace().invoke([1, 1]).does(0, 1, [[1, 1]]).does(1, 1, [[1, 1]], { view: 1 });
+    const builder = trace()
+      .invoke([1, 1])
+      .does(0, 1, [[1, 1]])
+      .does(1, 1, [[1, 1]], { view: 1 });
     expect(builder.judge().properties.agreement.verdict).toBe("holds");
   });
 
   it("does not count what a traitor says that it decided", () => {
-    const builder = trace({ traitors: [0] }).invoke([1, 1], [2, 1]).add("replica-0", "treason", { behaviour: "equivocate", what: "lied" });
+    const builder = trace({ traitors: [0] })
+      .invoke([1, 1], [2, 1])
+      .add("replica-0", "treason", { behaviour: "equivocate", what: "lied" });
     allDo(builder.does(0, 1, [[2, 1]]), [1, 2, 3], 1, [[1, 1]]);
     expect(builder.judge().properties.agreement).toMatchObject({ verdict: "holds", evidence: { nodes: 3, liesTold: 1, decisions: 3 } });
   });
 
   it("takes a node that confesses treason for a traitor, whatever the run record says", () => {
-    const builder = trace().invoke([1, 1], [2, 1]).does(0, 1, [[2, 1]]).does(1, 1, [[1, 1]]);
+    const builder = trace()
+      .invoke([1, 1], [2, 1])
+      .does(0, 1, [[2, 1]])
+      .does(1, 1, [[1, 1]]);
     expect(builder.judge().properties.agreement.verdict).toBe("violated");
     builder.add("replica-0", "treason", { behaviour: "own", what: "lied" });
     expect(builder.judge().properties.agreement.verdict).toBe("holds");
@@ -61,7 +72,10 @@ describe("agreement", () => {
   });
 
   it("accepts a returned result whose executions a kill took out of the trace, since decisions are never lost", () => {
-    const builder = goodRun().invoke([1, 2]).decide(1, 3, [[1, 2]]).returns([1, 2]);
+    const builder = goodRun()
+      .invoke([1, 2])
+      .decide(1, 3, [[1, 2]])
+      .returns([1, 2]);
     expect(builder.judge().properties.agreement.verdict).toBe("holds");
   });
 
@@ -73,16 +87,26 @@ describe("agreement", () => {
   });
 
   it("is violated by different results of one request at one slot", () => {
-    const builder = trace().invoke([1, 1]).does(0, 1, [[1, 1]]).decide(1, 1, [[1, 1]]);
+    const builder = trace()
+      .invoke([1, 1])
+      .does(0, 1, [[1, 1]])
+      .decide(1, 1, [[1, 1]]);
     builder.execute(1, 1, [1, 1], { result: resultOf([9, 9]) });
     expect(builder.judge().properties.agreement.counterexample?.what).toMatch(/request 1\/1 gave .* at replica-0 and .* at replica-1/);
   });
 
   it("counts what a node decided before it lost its storage, and nothing after", () => {
-    const before = trace().invoke([1, 1], [2, 1]).does(0, 1, [[1, 1]]).does(1, 1, [[2, 1]]);
+    const before = trace()
+      .invoke([1, 1], [2, 1])
+      .does(0, 1, [[1, 1]])
+      .does(1, 1, [[2, 1]]);
     before.add("replica-1", "crash", {}).restart(1, 0, "lost");
     expect(before.judge().properties.agreement.verdict).toBe("violated");
-    const after = trace().invoke([1, 1], [2, 1]).does(0, 1, [[1, 1]]).add("replica-1", "crash", {}).restart(1, 0, "damaged");
+    const after = trace()
+      .invoke([1, 1], [2, 1])
+      .does(0, 1, [[1, 1]])
+      .add("replica-1", "crash", {})
+      .restart(1, 0, "damaged");
     after.does(1, 1, [[2, 1]]);
     expect(after.judge().properties.agreement.verdict).toBe("holds");
   });

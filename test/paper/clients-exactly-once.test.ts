@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Verified } from "../../src/core/message.ts";
 import type { PbftMessage } from "../../src/protocols/pbft/index.ts";
 import { bodyOf, certificate, commit, commitCertificate, digestIn } from "../support/forge.ts";
-import { outline, Rig, type RigOptions, rejected, replies } from "../support/rig.ts";
+import { outline, Rig, type RigOptions, rejected, replies, sent } from "../support/rig.ts";
 
 /** Replica 1 decides one slot after another out of hand-made batches: what a traitor primary may order. */
 function orders(rig: Rig, ...batches: readonly Parameters<Rig["proposal"]>[3][]): void {
@@ -11,7 +11,10 @@ function orders(rig: Rig, ...batches: readonly Parameters<Rig["proposal"]>[3][])
     const slot = rig.state(1).executed + 1;
     const proposal = rig.proposal(0, 0, slot, requests);
     rig.receive(1, proposal);
-    for (const voter of [0, 2, 3]) rig.receive(1, commit(rig, voter, 0, slot, digestIn(proposal)));
+    const effects = [0, 2, 3].flatMap((voter) => rig.receive(1, commit(rig, voter, 0, slot, digestIn(proposal))));
+    for (const { message } of sent(effects, "checkpoint")) {
+      for (const id of [2, 3]) rig.receive(1, rig.checkpoint(id, slot, message.digest));
+    }
     if (rig.state(1).executed !== slot) throw new Error(`slot ${slot} did not execute`);
   }
 }

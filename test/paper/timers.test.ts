@@ -195,16 +195,17 @@ describe("waiting for a NEW-VIEW", () => {
   });
 
   it("rule 43, rule 46: each wait in vain doubles the next one, up to Tmax", () => {
-    const rig = new Rig();
+    const rig = new Rig({ n: 16 });
+    const others = rig.cluster.replicas.slice(0, rig.cluster.quorums.order);
     const waits: (number | undefined)[] = [];
     for (let view = 1; view <= 12; view++) {
-      for (const id of [0, 1, 2]) rig.receive(3, viewChange(rig, id, view));
-      expect(rig.state(3)).toMatchObject({ view, active: false });
-      waits.push(viewTimer(rig, 3));
-      const wait = viewTimer(rig, 3) ?? 0;
-      rig.now += wait;
-      rig.timeout(3, "view");
-      expect(rig.state(3).view).toBe(view + 1);
+      for (const id of others) rig.receive(15, viewChange(rig, id, view));
+      expect(rig.state(15)).toMatchObject({ view, active: false });
+      const wait = viewTimer(rig, 15);
+      waits.push(wait);
+      rig.now += wait ?? 0;
+      rig.timeout(15, "view");
+      expect(rig.state(15).view).toBe(view + 1);
     }
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000, 8_000, 8_000, 8_000, 8_000]);
   });

@@ -82,8 +82,8 @@ describe("the checkers can fail", () => {
   });
 
   it("sees a long file and one without a header", () => {
-    expect(longFiles([sourceFile("src/core/a.ts", "x\n".repeat(linesMax + 1))])).toHaveLength(1);
-    expect(longFiles([sourceFile("src/core/a.ts", "x\n".repeat(linesMax))])).toEqual([]);
+    expect(longFiles([sourceFile("src/core/a.ts", "x\n".repeat(linesMax.src + 1))])).toHaveLength(1);
+    expect(longFiles([sourceFile("src/core/a.ts", "x\n".repeat(linesMax.src))])).toEqual([]);
     expect(withoutHeader([sourceFile("src/core/a.ts", 'import "./b.ts"; // late')])).toHaveLength(1);
     expect(withoutHeader([sourceFile("src/cli/main.ts", "#!/usr/bin/env node\n/** The command line. */")])).toEqual([]);
   });

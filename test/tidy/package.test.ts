@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { version } from "../../src/core/version.ts";
 import { fileAt, root } from "./tree.ts";
 
 interface Manifest {
+  readonly version: string;
   readonly exports: Readonly<
     Record<string, string | { readonly "quorate-source": string; readonly types: string; readonly default: string }>
   >;
@@ -27,6 +29,10 @@ describe("package.json", () => {
   it("names a command that a shell can start", () => {
     expect(manifest.bin["quorate"]).toBe("./dist/cli/main.js");
     expect(fileAt("src/cli/main.ts").text).toMatch(/^#!\/usr\/bin\/env node\n/);
+  });
+
+  it("has the version that traces carry", () => {
+    expect(version).toBe(manifest.version);
   });
 
   it("publishes only what there is", () => {

@@ -24,6 +24,8 @@ const hopMs = 1;
 export interface ClusterOptions extends TestClusterOptions {
   readonly n?: number;
   readonly traitors?: Readonly<Record<number, Behaviour>>;
+  /** Replicas whose replies take their time. */
+  readonly far?: readonly number[];
 }
 
 export class TraitorCluster {
@@ -35,6 +37,7 @@ export class TraitorCluster {
   /** By replica and slot. */
   readonly decided = new Map<number, Map<number, string>>();
   readonly #test: TestCluster;
+  readonly #far: readonly number[];
   readonly #opener;
   readonly #cores: readonly PbftCore[];
   readonly #client: ClientCore;
@@ -43,7 +46,8 @@ export class TraitorCluster {
   #events: { readonly at: number; readonly order: number; readonly act: () => void }[] = [];
   readonly #timers = new Map<string, object>();
 
-  constructor({ n = 4, traitors = {}, ...options }: ClusterOptions) {
+  constructor({ n = 4, traitors = {}, far = [], ...options }: ClusterOptions) {
+    this.#far = far;
     this.#test = testCluster(n, { scheme: symbolicScheme(), ...options });
     this.#opener = openerOf(this.#test, { signaturesKept: 0 });
     this.#cores = this.#test.cluster.replicas.map((id) => this.#core(id, traitors[id]));
@@ -142,7 +146,8 @@ export class TraitorCluster {
 
   #post(to: Node, signed: Signed<AnyMessage>): void {
     const frame = encodeFrame(signed);
-    this.#at(this.#now + hopMs, () => {
+    const late = to === "client" && this.#far.includes(signed.message.sender);
+    this.#at(this.#now + (late ? 50 * hopMs : hopMs), () => {
       const opened = this.#opener.open(frame);
       if (!opened.ok) this.rejected.push(opened.rejection.code);
       else this.#receive(to, opened.message);

@@ -1,7 +1,7 @@
 /** What paces peers: rates, pauses between calls, penalties. Pure, so time is a number. */
 import { describe, expect, it } from "vitest";
+import { Backoff } from "../../src/transport/backoff.ts";
 import { Penalties } from "../../src/transport/penalties.ts";
-import { backoff } from "../../src/transport/redial.ts";
 import { TokenBucket } from "../../src/transport/token-bucket.ts";
 
 describe("a token bucket", () => {
@@ -33,13 +33,21 @@ describe("a token bucket", () => {
 
 describe("the pause before dialling again", () => {
   const limits = { backoffMs: 100, backoffMaxMs: 2_000 };
+  const pauses = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next(0));
 
-  it("doubles with each failure up to its cap", () => {
-    expect([0, 1, 2, 3, 4, 5, 500].map((failures) => backoff(failures, limits, 1))).toEqual([100, 200, 400, 800, 1_600, 2_000, 2_000]);
+  it("doubles with each failure up to its cap, and stays there", () => {
+    expect(pauses(new Backoff(limits, () => 1), 7)).toEqual([100, 200, 400, 800, 1_600, 2_000, 2_000]);
+    expect(pauses(new Backoff(limits, () => 1), 5_000).at(-1)).toBe(2_000);
   });
 
   it("is jittered over its upper half, so that peers do not come back in step", () => {
-    expect([0, 0.5, 1].map((jitter) => backoff(2, limits, jitter))).toEqual([200, 300, 400]);
+    expect([0, 0.5, 1].map((jitter) => pauses(new Backoff(limits, () => jitter), 3)[2])).toEqual([200, 300, 400]);
+  });
+
+  it("starts anew after a link that lasted, and not after one that was cut at once", () => {
+    const backoff = new Backoff(limits, () => 1);
+    pauses(backoff, 3);
+    expect([backoff.next(1_999), backoff.next(2_000), backoff.next(0)]).toEqual([800, 100, 200]);
   });
 });
 

@@ -76,7 +76,7 @@ describe("links between replicas", () => {
   });
 
   it("gives up a call that nobody answers, and calls again", async () => {
-    const silent = createServer((socket) => socket.on("error", () => undefined));
+    const silent = createServer((socket) => socket.resume().on("error", () => undefined));
     silent.listen(0, "127.0.0.1");
     await once(silent, "listening");
     const calls = once(silent, "connection").then(() => once(silent, "connection"));

@@ -35,6 +35,7 @@ export function acceptProposal(context: Context, proposal: Verified<PrePrepare>)
   if (proposal.batch?.valid && proposal.body) learnBody(context, proposal.body, proposal.batch, proposal.message);
   log.prePrepare = withBody(context, proposal);
   context.persist({ type: "accepted", message: log.prePrepare });
+  for (const vote of log.prepares.values()) confront(context, log, vote);
   if (!context.hasBody(digest)) wantBody(context, proposal.message);
   prepare(context, log);
   context.touched.add(slot);
@@ -91,7 +92,16 @@ export function onPrepare(context: Context, vote: Verified<Prepare>): void {
   const known = log.prepares.get(message.sender);
   if (known) return onSecondVote(context, known, vote);
   log.prepares.set(message.sender, vote);
+  confront(context, log, vote);
   context.touched.add(message.slot);
+}
+
+/** Whoever voted for something else was told something else: shown what this replica was told, it holds proof against the primary. */
+function confront(context: Context, log: SlotLog, { message }: Verified<Prepare>): void {
+  const told = log.prePrepare;
+  if (!told || told.message.digest === message.digest || message.sender === context.self) return;
+  const { message: proposal, payload, signature } = told;
+  context.send(message.sender, { message: proposal, payload, signature });
 }
 
 /** COMMITs count in whatever view they were cast: q of them are proof for ever (rules 18, 22, 30). */

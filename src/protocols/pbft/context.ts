@@ -48,6 +48,9 @@ export interface HeldProposal {
   readonly retryAt: number;
 }
 
+/** Contradictions remembered, so that each is reported once. */
+const accusationsKept = 4_096;
+
 export class Context {
   readonly self: ReplicaId;
   readonly cluster: Cluster;
@@ -112,6 +115,7 @@ export class Context {
   /** Slots whose votes changed since the consequences were last drawn. */
   readonly touched: Set<Slot> = new Set();
   effects: PbftEffect[] = [];
+  readonly #accused = new Set<string>();
 
   constructor(setup: PbftSetup) {
     this.self = setup.self;
@@ -172,7 +176,13 @@ export class Context {
     this.effects.push({ type: "reject", rejection: { code, from, kind: message.kind, ...(detail === undefined ? {} : { detail }) } });
   }
 
+  /** Said once for each contradiction; however often it is repeated, it proves no more. */
   evidence(culprit: ReplicaId, kind: string, ...messages: Verified<PbftMessage>[]): void {
+    const { view, slot } = messages[0]?.message as { readonly view?: View; readonly slot?: Slot };
+    const contradiction = `${culprit} ${kind} ${view} ${slot}`;
+    if (this.#accused.has(contradiction)) return;
+    if (this.#accused.size >= accusationsKept) this.#accused.clear();
+    this.#accused.add(contradiction);
     this.effects.push({ type: "evidence", culprit, kind, messages });
   }
 

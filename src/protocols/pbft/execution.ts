@@ -49,7 +49,7 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
     const isNew = context.table.isNew(client, number);
     const result = isNew ? capped(context, context.service.execute(operation, { client, clock: context.clock })) : undefined;
     if (result) context.table.record(client, number, result);
-    context.pending.executed(client, number, context.table.floor(client), context.now);
+    context.pending.executed(client, number, context.table.floor(client), result && context.now);
     if (!result) continue;
     context.observe({ event: "execute", slot, client, request: number, result });
     const results = replies.get(client) ?? [];

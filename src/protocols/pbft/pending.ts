@@ -45,12 +45,15 @@ export class PendingRequests {
     return true;
   }
 
-  /** (c, t) executed with any operation: it and all up to the client's floor are pending no more, and its age starts anew (rules 41, 42). */
-  executed(client: ClientId, number: RequestNumber, floor: number, now: number): void {
+  /**
+   * (c, t) executed with any operation: it and all up to the client's floor are pending no more (rule 41). The age starts anew
+   * only when that took effect: ordering old requests again must not hide a starved new one (rule 42).
+   */
+  executed(client: ClientId, number: RequestNumber, floor: number, effectiveAt: number | undefined): void {
     const queue = this.#queue(client);
     queue.requests.delete(number);
     for (const known of queue.requests.keys()) if (known <= floor) queue.requests.delete(known);
-    queue.executedAt = now;
+    if (effectiveAt !== undefined) queue.executedAt = effectiveAt;
   }
 
   /** Drops what the state covers already, after an install. */

@@ -39,6 +39,9 @@ function fetchState(context: Context): void {
   const ahead = provenAhead(context);
   if (!ahead) {
     context.behindSince = undefined;
+    // Ordinary progress overtook the fetch: the view timer runs again (rule 47).
+    if (context.transfer) context.fetchEndedAt = context.now;
+    context.transfer = undefined;
     return;
   }
   context.behindSince ??= context.now;
