@@ -43,6 +43,16 @@ export function viewChangeQuorumIsSafe(n: number, f: number, q: number, qv: numb
   return q + qv - n >= f + 1;
 }
 
+/** Who lags hears of it from enough correct others, if there are others at all: `weak <= n-f-1` (rule 4, B.7). */
+export function weakQuorumIsLive(n: number, f: number, weak: number): boolean {
+  return weak <= Math.max(1, n - f - 1);
+}
+
+/** Enough correct signers of a stable checkpoint hold its state, though f of them crash or lie later: `q-f >= f+1` (rule 6). */
+export function checkpointQuorumKeepsState(f: number, q: number): boolean {
+  return q - f >= f + 1;
+}
+
 /**
  * The thresholds for n replicas of which f may lie.
  *

@@ -1,7 +1,7 @@
 /** What theory promises for a run: whether it stayed inside the model, and if not, why (DESIGN section 9; docs/protocol.md A.1, B.5-B.8). */
 
 import { defaultRetry } from "../client/client-core.ts";
-import { quorumIsLive, quorumIsSafe, viewChangeQuorumIsSafe } from "../core/quorum.ts";
+import { checkpointQuorumKeepsState, quorumIsLive, quorumIsSafe, viewChangeQuorumIsSafe, weakQuorumIsLive } from "../core/quorum.ts";
 import { terminationBoundMs } from "./bound.ts";
 import { type History, isDown } from "./history.ts";
 
@@ -73,12 +73,14 @@ function livenessProblems({ run: { n, f, quorums } }: History): string[] {
   const { order, viewChange, weak, reply, checkpoint } = quorums;
   const problems: string[] = [];
   for (const [name, size] of Object.entries({ ordering: order, "view-change": viewChange, reply, checkpoint })) {
-    if (!quorumIsLive(n, f, size)) problems.push(`the ${n - f} replicas that answer cannot form the ${name} quorum of ${size} (q <= n-f)`);
+    if (!quorumIsLive(n, f, size))
+      problems.push(`with ${f} of ${n} silent the others cannot form the ${name} quorum of ${size} (q <= n-f)`);
   }
-  if (weak > Math.max(1, n - f - 1))
-    problems.push(`a laggard may hear of its lag from ${n - f - 1} others only, and the weak quorum is ${weak}`);
-  if (checkpoint - f < f + 1)
+  if (!weakQuorumIsLive(n, f, weak))
+    problems.push(`with ${f} of ${n} silent a laggard does not hear of its lag from the weak quorum of ${weak}`);
+  if (!checkpointQuorumKeepsState(f, checkpoint)) {
     problems.push(`a checkpoint quorum of ${checkpoint} leaves fewer than f+1 correct holders of the state (rule 6)`);
+  }
   return problems;
 }
 

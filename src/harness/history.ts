@@ -69,7 +69,7 @@ export interface History {
 }
 
 /** What happened besides, in numbers. */
-export interface Tally {
+interface Tally {
   /** `treason` records. */
   lies: number;
   /** Rejections by nodes of C of what a traitor sent. */

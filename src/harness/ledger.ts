@@ -2,7 +2,7 @@
 import type { History } from "./history.ts";
 import type { RecordOf } from "./trace.ts";
 
-export interface Cost {
+interface Cost {
   readonly messages: number;
   readonly bytes: number;
 }
@@ -27,7 +27,7 @@ export interface Ledger {
   readonly fsyncs: number | null;
 }
 
-export type Phase = "client" | "normal" | "checkpoint" | "view-change" | "catch-up" | "other";
+type Phase = "client" | "normal" | "checkpoint" | "view-change" | "catch-up" | "other";
 
 const phaseOfKind: Readonly<Record<string, Phase>> = {
   request: "client",

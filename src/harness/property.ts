@@ -44,8 +44,10 @@ export interface Property {
   claim(history: History): Claim;
 }
 
+export const commonNames = ["nodes", "faults", "liesTold", "liesRejected", "liesAccepted", "viewChanges"] as const;
+
 /** What every verdict rests on: how many correct nodes, what fired, what was told. */
-export function commonEvidence({ lives, tally }: History): Record<string, number> {
+export function commonEvidence({ lives, tally }: History): Record<(typeof commonNames)[number], number> {
   return {
     nodes: lives.size,
     faults: tally.crashes + tally.pauses + tally.partitions,

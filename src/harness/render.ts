@@ -1,4 +1,5 @@
 /** A judgement for human eyes, as lines. Colours come from outside, so that a pipe gets none. */
+import { commonNames } from "./property.ts";
 import type { Judgement, PropertyResult } from "./result.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -9,7 +10,7 @@ export interface Paint {
   bold(text: string): string;
 }
 
-export const plainPaint: Paint = { good: same, bad: same, dim: same, bold: same };
+const plainPaint: Paint = { good: same, bad: same, dim: same, bold: same };
 
 /** The whole judgement: headline, one block per property, cost. */
 export function renderJudgement(judgement: Judgement, paint: Paint = plainPaint): readonly string[] {
@@ -18,6 +19,7 @@ export function renderJudgement(judgement: Judgement, paint: Paint = plainPaint)
   return [
     paint.bold(scenario),
     paint.dim(`${protocol} on ${host}, seed ${seed}: n = ${n}, f = ${f}, quorum ${quorum}, ${liars}`),
+    paint.dim(commonLine(judgement)),
     "",
     ...Object.entries(judgement.properties).flatMap(([name, result]) => propertyLines(name, result, paint)),
     "",
@@ -55,15 +57,31 @@ function propertyLines(name: string, result: PropertyResult, paint: Paint): stri
   return lines;
 }
 
-/** `liesTold: 3` reads as `3 lies told`. What is nought says nothing, but for the counts that a verdict rests on. */
+/** What all verdicts rest on alike, once for all. */
+function commonLine({ properties }: Judgement): string {
+  const { evidence } = properties.agreement;
+  return Object.entries(evidence)
+    .filter(([name]) => isCommon(name))
+    .map(inWords)
+    .join(", ");
+}
+
+/** Nought says nothing, but for the counts that a verdict rests on, which come first. */
 function numbersOf({ evidence }: PropertyResult): string {
   return Object.entries(evidence)
-    .filter(([, value], index) => (typeof value === "number" ? value > 0 || index < 2 : value.length > 0))
-    .map(([name, value]) => {
-      const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-      return typeof value === "number" ? `${value} ${words}` : `${words} ${value.join(", ")}`;
-    })
+    .filter(([name, value], index) => !isCommon(name) && (index < 2 || (typeof value === "number" ? value > 0 : value.length > 0)))
+    .map(inWords)
     .join(", ");
+}
+
+function isCommon(name: string): boolean {
+  return (commonNames as readonly string[]).includes(name);
+}
+
+/** `liesTold: 3` reads as `lies told 3`. */
+function inWords([name, value]: readonly [string, number | readonly number[]]): string {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return `${words} ${typeof value === "number" ? value : value.join(", ") || "nobody"}`;
 }
 
 function costLines({ ledger }: Judgement, paint: Paint): string[] {

@@ -15,14 +15,14 @@ import { clusterDigest } from "../wire/cluster-digest.ts";
 import { hexToBytes } from "../wire/schema.ts";
 
 /** A replica: its number, its public key as 64 hex digits, and where it listens. */
-export interface Member {
+interface Member {
   readonly id: number;
   readonly publicKey: string;
   readonly url: string;
 }
 
 /** A client that may send requests; numbers start at 1. */
-export interface RegisteredClient {
+interface RegisteredClient {
   readonly id: number;
   readonly publicKey: string;
 }

@@ -1,3 +1,4 @@
+/** Storage without a disk, for the simulator and for replicas of a short run. Like storage.ts it is pure: nothing of Node.js. */
 import type { Storage } from "./storage.ts";
 
 /**

@@ -48,8 +48,8 @@ export function sealDraft(
   draft: AnyDraft,
   { seal, digest, original }: { readonly seal: AnySeal; readonly digest: DigestFunction; readonly original?: Signed<AnyMessage> },
 ): Verified<AnyMessage> {
-  // A script may have spread a whole message into its copy; the seal writes the header anyway.
-  const { batch, body, sender, incarnation, ...unsealed } = draft;
+  // A script may have spread a whole message into its copy; the seal writes its own header over it.
+  const { batch, body, ...unsealed } = draft;
   try {
     if (body) return seal(unsealed, { bytes: body });
     if (!batch) return seal(unsealed);

@@ -3,7 +3,7 @@ import type { NodeName } from "../core/ids.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 
 /** What only links know; the causes that the registry of rejections names as well are counted under its codes. */
-export const transportReasons = {
+const transportReasons = {
   "handshake-failed": "a handshake was refused; the cause is counted beside",
   "handshake-timeout": "a connection did not become a link in time",
   "early-frame": "a frame that is no handshake message came before the handshake was done",

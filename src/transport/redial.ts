@@ -10,7 +10,7 @@ import { Link, type LinkOptions } from "./link.ts";
 import { socketSettings } from "./socket-settings.ts";
 
 export interface RedialOptions {
-  /** Asked before each attempt, so that it may change. */
+  /** Asked before each attempt, so that it may change; a text that is no url (yet) counts as a call that failed. */
   url(): string;
   readonly tls?: TlsSettings;
   readonly limits: TransportLimits;
@@ -52,7 +52,9 @@ export class Redial {
   #attempt(): void {
     const { limits, link, tls } = this.#options;
     this.#openedAt = undefined;
-    const socket = new WebSocket(this.#options.url(), {
+    const url = this.#options.url();
+    if (!URL.canParse(url)) return this.#retry();
+    const socket = new WebSocket(url, {
       ...socketSettings(link.frameBytes, limits.fragments),
       ...(tls?.authority === undefined ? {} : { ca: tls.authority }),
     });
@@ -72,13 +74,15 @@ export class Redial {
   }
 
   #onClose(closed: Link, reason: TransportReason): void {
-    if (!this.#stopped) {
-      const now = this.#options.link.now();
-      const lasted = this.#openedAt === undefined ? 0 : now - this.#openedAt;
-      const wait = Math.max(this.#backoff.next(lasted), this.#options.notBefore() - now);
-      this.#pause = setTimeout(() => this.#attempt(), wait);
-    }
+    if (!this.#stopped) this.#retry();
     this.#options.link.onClose(closed, reason);
+  }
+
+  #retry(): void {
+    const now = this.#options.link.now();
+    const lasted = this.#openedAt === undefined ? 0 : now - this.#openedAt;
+    const wait = Math.max(this.#backoff.next(lasted), this.#options.notBefore() - now);
+    this.#pause = setTimeout(() => this.#attempt(), wait);
   }
 }
 

@@ -27,7 +27,7 @@ export interface TransportOptions {
   readonly cluster: Digest;
   readonly secret: Uint8Array;
   readonly scheme: SignatureScheme;
-  /** All replicas, this one included. `url` is `ws://host:port` or `wss://host:port` and is read anew before each call. */
+  /** All replicas, this one included. `url` is `ws://host:port` or `wss://host:port` and is read anew before each call; empty: not known yet. */
   readonly replicas: readonly { readonly id: ReplicaId; readonly publicKey: Uint8Array; readonly url: string }[];
   readonly clients: readonly { readonly id: ClientId; readonly publicKey: Uint8Array }[];
   /** Bytes of one frame, at most: the cluster's `limits.frameBytes`. */

@@ -181,7 +181,7 @@ describe("claims", () => {
       "two ordering quorums of 2 out of 3",
       "agreement",
     ],
-    ["n = 3f, large quorum", { n: 3, f: 1 }, "the 2 replicas that answer cannot form the ordering quorum of 3", "termination"],
+    ["n = 3f, large quorum", { n: 3, f: 1 }, "with 1 of 3 silent the others cannot form the ordering quorum of 3", "termination"],
     ["2f+1 for n = 6", { n: 6, f: 1, quorums: quorumsFor(6, 1, { order: 3 }) }, "two ordering quorums of 3 out of 6", "agreement"],
     ["small view-change quorum", { quorums: quorumsFor(4, 1, { viewChange: 2 }) }, "a view-change quorum of 2 may miss", "agreement"],
     ["reply quorum f", { quorums: quorumsFor(4, 1, { reply: 1 }) }, "1 traitors alone make a reply quorum of 1", "agreement"],
@@ -189,7 +189,7 @@ describe("claims", () => {
     [
       "weak quorum too large",
       { quorums: quorumsFor(4, 1, { weak: 3 }) },
-      "a laggard may hear of its lag from 2 others only",
+      "with 1 of 4 silent a laggard does not hear of its lag",
       "termination",
     ],
     ["checkpoint quorum f+1", { quorums: quorumsFor(4, 1, { checkpoint: 2 }) }, "fewer than f+1 correct holders", "termination"],

@@ -116,6 +116,7 @@ export interface StatusParts {
   readonly executed?: number;
   readonly prepared?: readonly number[];
   readonly committed?: readonly number[];
+  /** By replica: the view of its latest view change that the sender holds. */
   readonly viewChanges?: readonly number[];
 }
 
@@ -130,7 +131,7 @@ export function status(rig: Rig, id: number, parts: StatusParts = {}): Verified<
     executed: slotOf(executed),
     prepared: bitmap(parts.prepared),
     committed: bitmap(parts.committed),
-    viewChanges: bitmap(parts.viewChanges),
+    viewChanges: (parts.viewChanges ?? []).map(viewOf),
   });
 }
 

@@ -62,7 +62,7 @@ describe("a simulation", () => {
 });
 
 describe("the poison", () => {
-  it.each([
+  it.each<[string, () => unknown]>([
     ["Math.random()", () => Math.random()],
     ["Date.now()", () => Date.now()],
     ["new Date()", () => new Date()],

@@ -210,6 +210,17 @@ describe("equivocate, as the primary", () => {
     expect(opened.ok && opened.message.batch).toMatchObject({ valid: true, timestamp: 1_000_006 });
   });
 
+  it("votes for a third story too, once, and never with a PREPARE, which would not count (rule 16)", () => {
+    const stage = stageOf(traitors.equivocate({ groups: [[1], [2]] }));
+    stage.says(send(stage.proposal([stage.request(1)]), 1, 2, 3));
+    const effects = [
+      ...stage.hears(stage.vote("prepare", { by: 3, digest: digestB })),
+      ...stage.hears(stage.vote("prepare", { by: 3, digest: digestB })),
+    ];
+    expect([1, 2, 3].map((to) => kindsTo(effects, to))).toEqual([[], [], ["commit"]]);
+    expect(digestsTo(effects, 3, "commit")).toEqual([digestB]);
+  });
+
   it("refuses groups of replicas that are not there, in one line", () => {
     expect(() => stageOf(traitors.equivocate({ groups: [[1], [4]] }))).toThrow(
       "traitor equivocate: groups name replica 4; allowed are 0..3",
@@ -256,6 +267,24 @@ describe("equivocate, as a backup", () => {
       ...stage.hears(stage.vote("prepare", { by: 2, digest: digestB, n: 1, v: 1 })),
     ];
     expect(effects).toEqual([]);
+  });
+
+  it("takes a replica's first word for its belief", () => {
+    const stage = backup();
+    const effects = [
+      ...stage.hears(stage.vote("prepare", { by: 1, digest: digestA })),
+      ...stage.hears(stage.vote("prepare", { by: 1, digest: digestB })),
+    ];
+    expect(effects).toEqual([]);
+  });
+
+  it("learns what the primary of a new view believes from the proposals inside", () => {
+    const stage = backup();
+    const proposal = stage.vote("commit", { by: 1, v: 1 }).message;
+    const inside = stage.seal(1)({ kind: "pre-prepare", view: proposal.view, slot: proposal.slot, digest: digestA });
+    const newView = stage.seal(1)({ kind: "new-view", view: proposal.view, viewChanges: [], prePrepares: [inside] });
+    const effects = stage.hears(newView, send(stage.vote("prepare", { v: 1 }), 0, 1, 2));
+    expect([0, 1, 2].map((to) => digestsTo(effects, to, "prepare"))).toEqual([[], [digestA], []]);
   });
 
   it("takes no proposal for a belief that is not the primary's", () => {

@@ -190,6 +190,13 @@ describe("a changed proposal", () => {
     expect(opened.ok ? "accepted" : opened.rejection.code).toBe("body-mismatch");
   });
 
+  it("may get both, a new body and a digest that is not of it", () => {
+    const stage = stageOf(() => ({ send: { "pre-prepare": (m) => ({ ...m, digest: digestB, batch: { timestamp: 1, requests: [] } }) } }));
+    const [lie] = inbox(stage.says(send(stage.proposal([stage.request(1)]), 1)), 1);
+    expect(lie?.body).toEqual(encodeBatch(1, []));
+    expect(lie?.message).toMatchObject({ digest: digestB });
+  });
+
   it("keeps its exact body when only the assignment changes", () => {
     const stage = stageOf(() => ({ send: { "pre-prepare": (m) => ({ ...m, slot: slot(9) }) } }));
     const honest = stage.proposal([stage.request(1)]);
@@ -315,6 +322,24 @@ describe("what comes in", () => {
     // Never to itself, nor to replicas that do not exist.
     expect(effects[1]).toMatchObject({ to: [3], message: { message: { kind: "commit", sender: 0, digest: digestB } } });
     expect(stage.open(inbox(effects, 3)[0] as Signed<unknown>).ok).toBe(true);
+  });
+});
+
+describe("messages of a traitor's own making", () => {
+  it("pass through the behaviours listed later, not through its own hooks", () => {
+    const chatty = traitor("chatty", (self) => ({
+      send: { commit: () => "drop" },
+      receive: {
+        commit: ({ message: { view, slot } }) => {
+          self.send([1, 2], { kind: "commit", view, slot, digest: digestB });
+          return undefined;
+        },
+      },
+    }));
+    const picky = traitor("picky", () => ({ send: { commit: (_, to) => (to === 2 ? "drop" : undefined) } }));
+    const stage = new Stage([chatty, picky]);
+    const effects = stage.hears(stage.vote("commit", { by: 3 }));
+    expect([1, 2].map((to) => digestsTo(effects, to, "commit"))).toEqual([[digestB], []]);
   });
 });
 

@@ -37,7 +37,7 @@ export class Stage {
   readonly id: ReplicaId;
   /** What the honest core got to see. */
   readonly seenByCore: StageInput[] = [];
-  readonly state: CoreState;
+  readonly state: { -readonly [K in keyof CoreState]: CoreState[K] };
   readonly #test;
   readonly #seals: readonly Seal<PbftMessage | Reply>[];
   #script: readonly StageEffect[] = [];
@@ -58,7 +58,7 @@ export class Stage {
         return this.#script;
       },
       wants: () => false,
-      inspect: () => this.state,
+      inspect: () => ({ ...this.state }),
       assertInvariants: () => undefined,
     };
     const setup = { self: this.id, cluster: this.#test.cluster, seal: this.seal(id), digest: nobleDigest, random: createRandom(seed) };

@@ -105,6 +105,14 @@ describe("a traitor with a trigger", () => {
     expect([2, 3].map(lies)).toEqual([0, 1]);
   });
 
+  it("begins to lie when its core gets there", () => {
+    const state = { view: 0, executed: 2 };
+    const stage = new Stage([createTraitor(traitors.silent({ when: { after: { slot: 3 } } }))], { state });
+    expect(inbox(stage.says(send(stage.vote("commit"), 1)), 1)).toHaveLength(1);
+    stage.state.executed = 3;
+    expect(inbox(stage.says(send(stage.vote("commit"), 1)), 1)).toHaveLength(0);
+  });
+
   it("does not lie of its own accord to others either", () => {
     const eager = traitor(
       "eager",

@@ -66,7 +66,10 @@ describe("the handshake", () => {
     let signatures = 0;
     const counting = {
       ...nativeScheme,
-      sign: (secret: Uint8Array, bytes: Uint8Array) => nativeScheme.sign(secret, bytes.subarray(signatures++ * 0)),
+      sign: (secret: Uint8Array, bytes: Uint8Array) => {
+        signatures += 1;
+        return nativeScheme.sign(secret, bytes);
+      },
     };
     talk(dialer({ secret: otherNodes.replicaSecrets[0] as Uint8Array }), acceptor({ scheme: counting }));
     expect(signatures).toBe(0);

@@ -33,7 +33,7 @@ export async function closeAll(): Promise<void> {
   await Promise.all(all.map((one) => one.close()));
 }
 
-export function closeLater<T extends { close(): Promise<void> }>(one: T): T {
+function closeLater<T extends { close(): Promise<void> }>(one: T): T {
   running.add(one);
   return one;
 }
@@ -102,7 +102,7 @@ export async function until(condition: () => boolean): Promise<void> {
 }
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
-export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 export function startClient(self: number, port: number, more: Partial<DialOptions> = {}) {
   const frames: string[] = [];

@@ -75,6 +75,23 @@ describe("links between replicas", () => {
     await expectAlive({ dialer, acceptor });
   });
 
+  it("calls a replica as soon as its address is known", async () => {
+    const acceptor = await startReplica(1);
+    const asked: string[] = [];
+    const replicas = nodes.replicaKeys.slice(0, 2).map((publicKey, id) => ({
+      id: id as ReplicaId,
+      publicKey,
+      get url() {
+        if (id === 0) return "ws://127.0.0.1:1";
+        asked.push("url");
+        return asked.length < 3 ? "" : `ws://127.0.0.1:${acceptor.port}`;
+      },
+    }));
+    const dialer = await startReplica(0, new Map(), { replicas, limits: quick });
+    await until(() => dialer.events.length === 1);
+    await expectAlive({ dialer, acceptor });
+  });
+
   it("gives up a call that nobody answers, and calls again", async () => {
     const silent = createServer((socket) => socket.resume().on("error", () => undefined));
     silent.listen(0, "127.0.0.1");

@@ -47,7 +47,7 @@ function everyKind(test: TestCluster): readonly Signed<{ readonly kind: string }
       executed: slot(1),
       prepared: bitmap,
       committed: bitmap,
-      viewChanges: bitmap,
+      viewChanges: [view(0), view(1)],
     }),
     seal({ kind: "fetch", what: "snapshot", slot: slot(64), digest }),
     seal({ kind: "batch-body", digest: nobleDigest("batch", bytes) }, { bytes }),

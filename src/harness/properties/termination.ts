@@ -16,7 +16,7 @@ export const termination: Property = {
       returned: requests.kept,
       slots: slots.kept + slots.late.length,
       tooLateToJudge: requests.pending + slots.pending,
-      withinMs: history.run.within,
+      boundMs: history.run.within,
     };
     const violations = [
       ...requests.late.map((late, index) => missingResult(history, late, index === 0)),

@@ -1,5 +1,5 @@
 /** Receiver-driven retransmission: STATUS says what a replica has, the answer brings what it lacks (docs/protocol.md A.7; TOCS'02 §5.2). */
-import type { ReplicaId, Slot } from "../../core/ids.ts";
+import type { ReplicaId, Slot, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
 import { adoptCommitCertificate, withBody } from "./agreement.ts";
 import { adoptCheckpointProof, provenAhead } from "./checkpointing.ts";
@@ -18,13 +18,21 @@ export function isMissingSomething(context: Context): boolean {
   return provenAhead(context) !== undefined;
 }
 
-/** The periodic tick: says what is here, asks for what is not, and repeats an unanswered wish to change views (rules 51, 56). */
+/** The periodic tick: says what is here and asks for what is not (rule 51). Slower while nothing moves, so that it never adds to a jam. */
 export function statusTick(context: Context): void {
+  const { statusIntervalMs, idleStatusIntervalMs } = context.cluster.timing;
+  const standing = `${context.view} ${context.active} ${context.executed} ${context.stable}`;
+  const slower = standing === context.statusStanding ? 2 * context.statusPauseMs : statusIntervalMs;
+  context.statusPauseMs = Math.min(Math.max(slower, statusIntervalMs), idleStatusIntervalMs);
+  context.statusStanding = standing;
   context.statusSentAt = context.now;
   context.broadcast(statusMessage(context));
-  const own = context.viewChanges.get(context.self);
-  if (!context.active && own) context.broadcast(own);
   fetchMissing(context);
+}
+
+/** When the next tick is due: soon while something is missing, else at leisure. */
+export function nextStatusAt(context: Context): number {
+  return context.statusSentAt + (isMissingSomething(context) ? context.statusPauseMs : context.cluster.timing.idleStatusIntervalMs);
 }
 
 /** On every reconnect, so that nothing lost with the old link stays lost (rule 51). */
@@ -41,8 +49,8 @@ export function onStatus(context: Context, status: Verified<Status>): void {
   if (context.stable > stable) context.send(sender, context.seal({ kind: "certificate", votes: context.stableProof }));
   sendOwnCheckpoints(context, sender, stable);
   sendCommitCertificates(context, status.message);
-  if (view < context.view || (view === context.view && !active)) sendViewProofs(context, status.message);
-  else if (view === context.view && context.active) sendOwnVotes(context, status.message);
+  sendViewProofs(context, status.message);
+  if (view === context.view && active && context.active) sendOwnVotes(context, status.message);
   if (executed > context.executed || view > context.view || stable > context.stable) askBack(context, sender);
 }
 
@@ -69,8 +77,7 @@ function statusMessage(
     if (log.ownCommit) setBit(prepared, bit);
     if (log.committed) setBit(committed, bit);
   }
-  const viewChanges = new Uint8Array(Math.ceil(context.cluster.n / 8));
-  for (const [sender, { message }] of context.viewChanges) if (message.view === context.view) setBit(viewChanges, sender);
+  const viewChanges = context.cluster.replicas.map((id) => context.viewChanges.get(id)?.message.view ?? (0 as View));
   const { view, active, stable, executed } = context;
   return context.seal({ kind: "status", view, active, stable, executed, prepared, committed, viewChanges });
 }
@@ -83,14 +90,17 @@ function sendOwnCheckpoints(context: Context, to: ReplicaId, above: Slot): void 
   }
 }
 
-/** Cases (c) and (e): a view is entered by its NEW-VIEW and the view changes it names, never on somebody's word (rule 104). */
-function sendViewProofs(context: Context, { sender, view, viewChanges }: Status): void {
+/**
+ * Cases (c) and (e): a view is entered by its NEW-VIEW and the view changes it names, never on somebody's word (rule 104). A wish to
+ * change views goes to whoever shows that he has not heard it (rule 56), and to nobody twice: it may be long.
+ */
+function sendViewProofs(context: Context, { sender, view, active, viewChanges }: Status): void {
   if (context.active) {
-    if (context.entered) context.send(sender, context.entered.newView);
+    if (context.entered && (view < context.view || (view === context.view && !active))) context.send(sender, context.entered.newView);
     return;
   }
   const own = context.viewChanges.get(context.self);
-  if (own && (view < context.view || !hasBit(viewChanges, context.self))) context.send(sender, own);
+  if (own && (viewChanges[context.self] ?? 0) < own.message.view) context.send(sender, own);
 }
 
 /** Case (d): own votes of this view for slots that the peer has not prepared or committed. */

@@ -103,6 +103,10 @@ export class Context {
   failures = 0;
 
   statusSentAt = 0;
+  /** Between two ticks while something is missing; doubled while nothing moves. */
+  statusPauseMs = 0;
+  /** What had been reached at the last tick. */
+  statusStanding = "";
   readonly statusAnsweredAt: Map<ReplicaId, number> = new Map();
   readonly statusSentTo: Map<ReplicaId, number> = new Map();
   /** Bytes that each peer may still draw by FETCH (rule 55). */
@@ -177,9 +181,10 @@ export class Context {
   }
 
   /** Said once for each contradiction; however often it is repeated, it proves no more. */
-  evidence(culprit: ReplicaId, kind: string, ...messages: Verified<PbftMessage>[]): void {
-    const { view, slot } = messages[0]?.message as { readonly view?: View; readonly slot?: Slot };
-    const contradiction = `${culprit} ${kind} ${view} ${slot}`;
+  evidence(culprit: ReplicaId, kind: string, ...messages: [Verified<PbftMessage>, ...Verified<PbftMessage>[]]): void {
+    const [{ message }] = messages;
+    const place = `${"view" in message ? message.view : ""}/${"slot" in message ? message.slot : ""}`;
+    const contradiction = `${culprit} ${kind} ${place}`;
     if (this.#accused.has(contradiction)) return;
     if (this.#accused.size >= accusationsKept) this.#accused.clear();
     this.#accused.add(contradiction);

@@ -74,8 +74,8 @@ export interface Status extends Header {
   readonly executed: Slot;
   readonly prepared: Uint8Array;
   readonly committed: Uint8Array;
-  /** Bit i: the sender holds replica i's view change for `view`. */
-  readonly viewChanges: Uint8Array;
+  /** Entry i: the view of the latest view change of replica i that the sender holds; 0 for none. */
+  readonly viewChanges: readonly View[];
 }
 
 /** Asks one peer for the bytes behind a digest (rule 99). `slot` is that of the checkpoint, else 0. */
@@ -165,7 +165,7 @@ export const pbftSchemas: Schemas<PbftMessage> = {
       executed: uint<Slot>(),
       prepared: bytes(slotsMax / 8),
       committed: bytes(slotsMax / 8),
-      viewChanges: bytes(replicasMax / 8),
+      viewChanges: list(uint<View>(), replicasMax),
     },
   },
   fetch: { code: 17, from: "replica", fields: { what: word(["batch", "view-change", "snapshot"]), slot: uint<Slot>(), digest } },

@@ -1,7 +1,7 @@
 /** Timers are derived from the state after every step (docs/protocol.md A.6): handlers never set one, so none can be forgotten. */
 import type { View } from "../../core/ids.ts";
 import { onPrePrepare } from "./agreement.ts";
-import { isMissingSomething, statusTick } from "./catch-up.ts";
+import { nextStatusAt, statusTick } from "./catch-up.ts";
 import type { Context } from "./context.ts";
 import { currentTimeoutMs, startViewChange } from "./view-change.ts";
 
@@ -17,7 +17,7 @@ export function onTimeout(context: Context, timer: string): void {
 /** Sets each timer whose moment came nearer or that is new, and cancels what is not wanted. A later moment waits for the firing. */
 export function refreshTimers(context: Context): void {
   schedule(context, "view", viewDeadline(context));
-  schedule(context, "status", context.halted ? undefined : context.statusSentAt + statusInterval(context));
+  schedule(context, "status", context.halted ? undefined : nextStatusAt(context));
   let hold: number | undefined;
   for (const { retryAt } of context.held.values()) hold = Math.min(hold ?? retryAt, retryAt);
   schedule(context, "hold", hold);
@@ -44,11 +44,6 @@ function retryHeld(context: Context): void {
     context.held.delete(slot);
     onPrePrepare(context, message);
   }
-}
-
-function statusInterval(context: Context): number {
-  const { statusIntervalMs, idleStatusIntervalMs } = context.cluster.timing;
-  return isMissingSomething(context) ? statusIntervalMs : idleStatusIntervalMs;
 }
 
 function schedule(context: Context, timer: TimerName, deadline: number | undefined): void {
