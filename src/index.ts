@@ -3,7 +3,7 @@ export type { Duration } from "./core/duration.ts";
 export { LabError } from "./core/lab-error.ts";
 export { faultsTolerated, orderingQuorum, type Quorums, quorumIsLive, quorumIsSafe, quorumsFor } from "./core/quorum.ts";
 export { createRandom, type Random } from "./core/random.ts";
-export { rejections, type RejectionCode } from "./core/rejection.ts";
+export { type RejectionCode, rejections } from "./core/rejection.ts";
 export { version } from "./core/version.ts";
 export { type Fault, faults } from "./faults/fault.ts";
 export { judge } from "./harness/judge.ts";

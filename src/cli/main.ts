@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line. The room `cli` parses arguments, shows progress and prints verdicts; it may import everything and decides nothing. */
 import { Command, CommanderError } from "commander";
+import { version } from "../core/version.ts";
 import { checkCommand } from "./check.ts";
 import { runCommand } from "./run.ts";
-import { version } from "../core/version.ts";
 
 const program = new Command("quorate")
   .description("A Byzantine consensus laboratory: real replicas over WebSockets, scriptable traitors, verdicts one can trust.")

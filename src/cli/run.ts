@@ -32,7 +32,9 @@ export function runCommand(): Command {
       process.once("SIGTERM", stop);
       const progress = progressLine(options.json === true);
       const host = options.sim ? "sim" : "ws";
-      progress.say(`${scenario.name}: ${scenario.replicas} replicas, ${scenario.workload.clients} clients, ${scenario.workload.operations} operations, ${host === "ws" ? "over WebSockets" : "in virtual time"}`);
+      progress.say(
+        `${scenario.name}: ${scenario.replicas} replicas, ${scenario.workload.clients} clients, ${scenario.workload.operations} operations, ${host === "ws" ? "over WebSockets" : "in virtual time"}`,
+      );
       const result = await run(scenario, {
         host,
         seed: options.seed ?? 1,

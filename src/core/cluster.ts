@@ -53,8 +53,8 @@ export interface Cluster {
 }
 
 export const defaultLimits: Limits = {
-  checkpointInterval: 64,
-  window: 256,
+  checkpointInterval: 32,
+  window: 128,
   clientWindow: 256,
   pipeline: 8,
   batchRequests: 256,

@@ -9,7 +9,8 @@ import { checkedScenario, type Scenario } from "../harness/scenario.ts";
 export async function loadScenario(path: string): Promise<Scenario> {
   const file = resolve(path);
   if (!existsSync(file)) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
-  if (!/\.(ts|mts|js|mjs)$/.test(file)) throw new LabError("no-scenario", `${path}: expected a .ts, .mts, .js or .mjs file that exports a scenario`);
+  if (!/\.(ts|mts|js|mjs)$/.test(file))
+    throw new LabError("no-scenario", `${path}: expected a .ts, .mts, .js or .mjs file that exports a scenario`);
   const loaded = await importFile(path, file);
   if (!loaded.default) throw new LabError("no-scenario", `${path}: expected a default export, as in: export default scenario({ ... })`);
   return checkedScenario(loaded.default, path);
@@ -20,7 +21,8 @@ async function importFile(path: string, file: string): Promise<{ readonly defaul
   try {
     return (await import(pathToFileURL(file).href)) as { default?: unknown };
   } catch (cause) {
-    if ((cause as Error).name === "LabError") throw new LabError((cause as LabError).code, `${path}: ${(cause as Error).message}`, { cause });
+    if ((cause as Error).name === "LabError")
+      throw new LabError((cause as LabError).code, `${path}: ${(cause as Error).message}`, { cause });
     const [line] = String((cause as Error).message ?? cause).split("\n");
     throw new LabError("bad-scenario", `${path}: it does not load: ${line}`, { cause });
   } finally {

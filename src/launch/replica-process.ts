@@ -11,14 +11,14 @@ import { createRandom } from "../core/random.ts";
 import { nativeDigest, nativeScheme } from "../crypto/native.ts";
 import { recordOfMessage, recordsOf } from "../harness/recording.ts";
 import { ReplicaHost } from "../node/replica-host.ts";
-import { pbft, type PbftMessage, type PbftRecord } from "../protocols/pbft/index.ts";
+import { type PbftMessage, type PbftRecord, pbft } from "../protocols/pbft/index.ts";
 import { createKeyValueStore } from "../services/key-value.ts";
 import { MemoryStorage } from "../storage/memory.ts";
 import { NetworkFaults, withFaults } from "../transport/faulty.ts";
 import { createTransport, type Transport } from "../transport/transport.ts";
 import { createOpener } from "../wire/open.ts";
-import { createReplicaSeal } from "../wire/seal.ts";
 import { hexToBytes } from "../wire/schema.ts";
+import { createReplicaSeal } from "../wire/seal.ts";
 import type { FromChild, ReplicaTask, ToChild } from "./child-messages.ts";
 import { toCluster } from "./cluster-file.ts";
 import { TraceWriter } from "./trace-writer.ts";
@@ -37,7 +37,10 @@ export function serveReplica(wrap: WrapCore = (core) => core): void {
   const child = new ReplicaProcess(wrap);
   process.on("message", (message: ToChild) => {
     child.hear(message).catch((error: unknown) => {
-      const told = error instanceof LabError ? { code: error.code, message: error.message } : { code: "failed", message: String((error as Error).stack ?? error) };
+      const told =
+        error instanceof LabError
+          ? { code: error.code, message: error.message }
+          : { code: "failed", message: String((error as Error).stack ?? error) };
       tell({ type: "failed", ...told });
       setImmediate(() => process.exit(3));
     });
@@ -140,7 +143,10 @@ async function build(task: ReplicaTask, wrap: WrapCore, origin: () => number | u
   const urls = new Map<number, string>();
   const linked = { replica: new Set<number>(), client: new Set<number>() };
   const tellLinks = () => tell({ type: "links", replicas: linked.replica.size, clients: linked.client.size });
-  const transport = withFaults(createTransport, faults)({
+  const transport = withFaults(
+    createTransport,
+    faults,
+  )({
     self,
     cluster: cluster.id,
     secret: task.secret,

@@ -226,7 +226,8 @@ export class ReplicaSet {
   #died(id: number, slot: Slot, child: ChildProcess, why: string): void {
     if (slot.child !== child) return;
     slot.child = undefined;
-    if (slot.wanted && !slot.failure) slot.failure = new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
+    if (slot.wanted && !slot.failure)
+      slot.failure = new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
     if (slot.wanted) this.#options.onDeath(id, why);
     this.#notify();
   }

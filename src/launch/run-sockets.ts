@@ -23,10 +23,10 @@ import { ClientHost } from "../node/client-host.ts";
 import { createOpener, type Opener } from "../wire/open.ts";
 import { hexToBytes } from "../wire/schema.ts";
 import { createClientSeal } from "../wire/seal.ts";
+import type { TraitorTask } from "./child-messages.ts";
 import { type ClusterFile, toCluster } from "./cluster-file.ts";
 import { generateCluster } from "./keys.ts";
 import { frameId, monotonicMs } from "./replica-process.ts";
-import type { TraitorTask } from "./child-messages.ts";
 import { ReplicaSet, type ReplicaSetOptions } from "./replica-set.ts";
 
 export interface SocketRunOptions {
@@ -173,7 +173,10 @@ class SocketRunner {
 
   #moduleOf(id: number): string {
     if (this.#options.module !== undefined) return this.#options.module;
-    throw new LabError("custom-traitor", `traitor ${id} is a custom one: over sockets its scenario must come from a file, which its process loads again`);
+    throw new LabError(
+      "custom-traitor",
+      `traitor ${id} is a custom one: over sockets its scenario must come from a file, which its process loads again`,
+    );
   }
 
   #connect(id: ClientId, urls: readonly string[]): ClientHost {
@@ -276,7 +279,9 @@ class SocketRunner {
   }
 }
 
-type HarnessEvent = { [E in TraceRecord["event"]]: { readonly event: E } & Omit<Extract<TraceRecord, { event: E }>, "at" | "node" | "lamport" | "vector"> }[TraceRecord["event"]];
+type HarnessEvent = {
+  [E in TraceRecord["event"]]: { readonly event: E } & Omit<Extract<TraceRecord, { event: E }>, "at" | "node" | "lamport" | "vector">;
+}[TraceRecord["event"]];
 
 function replyOpener(file: ClusterFile, cluster: Cluster): Opener<AnyMessage> {
   return createOpener<AnyMessage>({

@@ -1,10 +1,10 @@
 /** Runs a scenario on either host and keeps what it leaves: `runs/NAME-SEED/{trace.jsonl,result.json}`. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatRecord } from "../harness/trace-text.ts";
 import type { Judgement, Result } from "../harness/result.ts";
 import type { Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
+import { formatRecord } from "../harness/trace-text.ts";
 import { simulate } from "../sim/simulate.ts";
 import { runOverSockets } from "./run-sockets.ts";
 

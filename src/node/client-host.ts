@@ -75,7 +75,8 @@ export class ClientHost {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timers.clear();
-    for (const waiting of this.#waiting.values()) waiting.reject(new LabError("client-closed", "the client was closed before the result came"));
+    for (const waiting of this.#waiting.values())
+      waiting.reject(new LabError("client-closed", "the client was closed before the result came"));
     this.#waiting.clear();
     await Promise.all([...this.#links.values()].map((link) => link.close()));
   }
@@ -133,7 +134,8 @@ export class ClientHost {
         return;
       case "reject":
         // Without a sender it is our own invocation that was refused.
-        if (effect.rejection.from === undefined) this.#invoking?.reject(new LabError(effect.rejection.code, `the operation was refused: ${effect.rejection.code}`));
+        if (effect.rejection.from === undefined)
+          this.#invoking?.reject(new LabError(effect.rejection.code, `the operation was refused: ${effect.rejection.code}`));
         return;
       default:
     }

@@ -5,11 +5,10 @@
  */
 import type { Core, Effect, Input, WallInterval } from "../core/contract.ts";
 import { clientName, type NodeName, type ReplicaId, replicaName } from "../core/ids.ts";
-import type { AnyMessage, Signed, Verified } from "../core/message.ts";
-import type { Request } from "../core/message.ts";
+import type { AnyMessage, Request, Signed, Verified } from "../core/message.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { Transport } from "../transport/transport.ts";
 import { type Peer, peerName } from "../transport/peer.ts";
+import type { Transport } from "../transport/transport.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import type { Opener } from "../wire/open.ts";
 import { Outbox } from "./outbox.ts";
@@ -80,7 +79,10 @@ export class ReplicaHost<M extends AnyMessage, R> {
     const { message } = opened.message;
     watcher.received(from, replicaName(self), opened.message, frame);
     // A client's link carries its own requests and nothing else (rule 91); replicas relay requests.
-    const fits = message.kind === "request" ? peer.role === "replica" || message.sender === peer.id : peer.role === "replica" && message.kind !== "reply";
+    const fits =
+      message.kind === "request"
+        ? peer.role === "replica" || message.sender === peer.id
+        : peer.role === "replica" && message.kind !== "reply";
     if (!fits) return watcher.did({ type: "reject", rejection: { code: "peer-mismatch", from, kind: message.kind } });
     if (message.kind === "request") this.#step({ type: "request", ...this.#time(), request: opened.message as Verified<Request> });
     else this.#step({ type: "receive", ...this.#time(), message: opened.message as Verified<M> });

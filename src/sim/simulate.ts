@@ -16,7 +16,7 @@ import { type Judgement, verdictRecord } from "../harness/result.ts";
 import { runRecord } from "../harness/run-record.ts";
 import { clusterOf, networkOf, retryOf, type Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
-import { pbft, type PbftMessage, type PbftRecord } from "../protocols/pbft/index.ts";
+import { type PbftMessage, type PbftRecord, pbft } from "../protocols/pbft/index.ts";
 import { createKeyValueStore } from "../services/key-value.ts";
 import { betray } from "../traitors/betray.ts";
 import { createTraitor } from "../traitors/catalogue.ts";
@@ -82,7 +82,14 @@ class Run {
       opener: this.#keys.opener(this.#cluster),
       checked: options.checked ?? false,
       createReplica: (id) => this.#createReplica(id),
-      createClient: (id) => createClientCore({ self: id, cluster: this.#cluster, seal: this.#keys.clientSeal(id), digest: nobleDigest, retry: retryOf(scenario) }),
+      createClient: (id) =>
+        createClientCore({
+          self: id,
+          cluster: this.#cluster,
+          seal: this.#keys.clientSeal(id),
+          digest: nobleDigest,
+          retry: retryOf(scenario),
+        }),
       route: this.#router(),
       watcher: {
         ...write,
@@ -214,7 +221,9 @@ class Run {
 }
 
 /** A record without its stamp. */
-type Happening = { [E in TraceRecord["event"]]: Omit<Extract<TraceRecord, { event: E }>, "at" | "node" | "lamport" | "vector"> }[TraceRecord["event"]];
+type Happening = {
+  [E in TraceRecord["event"]]: Omit<Extract<TraceRecord, { event: E }>, "at" | "node" | "lamport" | "vector">;
+}[TraceRecord["event"]];
 
 interface Keys {
   readonly clusterId: Cluster["id"];

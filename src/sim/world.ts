@@ -4,12 +4,13 @@
  * The room `sim` runs the same cores, traitors and clients as the sockets do, replayable from a seed. It imports every pure room
  * and nothing from Node.js. The world carries effects out and brings inputs in; what the network does is asked of `route`.
  */
+
+import type { ClientCore, ClientEffect, ClientInput } from "../client/client-core.ts";
 import type { Cluster } from "../core/cluster.ts";
 import type { Core, Effect, Input, WallInterval } from "../core/contract.ts";
 import { type ClientId, clientName, type NodeName, type ReplicaId, replicaName } from "../core/ids.ts";
 import type { AnyMessage, Reply, Request, Signed, Verified } from "../core/message.ts";
 import type { Rejection } from "../core/rejection.ts";
-import type { ClientCore, ClientEffect, ClientInput } from "../client/client-core.ts";
 import type { Opener } from "../wire/open.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Frames, type SimFrame } from "./frames.ts";
@@ -256,7 +257,8 @@ export class World<M extends AnyMessage, R> {
     this.#setup.watcher.received(from, clientName(id), signed, frame);
     if (!frame.opened.ok) return this.#setup.watcher.rejected(clientName(id), { from, ...frame.opened.rejection });
     const { message: opened } = frame.opened;
-    if (opened.message.kind !== "reply") return this.#setup.watcher.rejected(clientName(id), { code: "peer-mismatch", from, kind: opened.message.kind });
+    if (opened.message.kind !== "reply")
+      return this.#setup.watcher.rejected(clientName(id), { code: "peer-mismatch", from, kind: opened.message.kind });
     this.stepClient(id, { type: "receive", now: this.now, message: opened as Verified<Reply> });
   }
 

@@ -5,7 +5,7 @@ import { pbftSchemas } from "../protocols/pbft/messages.ts";
 import { commonSchemas } from "../wire/schema.ts";
 
 /** Every kind that a behaviour may name. */
-export const messageKinds: readonly string[] = [...Object.keys(commonSchemas), ...Object.keys(pbftSchemas)];
+const messageKinds: readonly string[] = [...Object.keys(commonSchemas), ...Object.keys(pbftSchemas)];
 
 /** A node as scripts name it: a replica by its number, a client as `client-1`. */
 export type NodeReference = number | `client-${number}`;

@@ -30,18 +30,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What needs Node.js; everything else also runs in a browser. */
-const nodeOnly = [
-  "src/crypto/native.ts",
-  "src/client/ws.ts",
-  "src/storage/",
-  "src/transport/",
-  "src/node/",
-  "src/launch/",
-  "src/cli/",
-  "src/node.ts",
-];
-/** In a Node-only folder, and yet free of it. */
-const nodeFree = ["src/storage/storage.ts", "src/storage/memory.ts"];
+const nodeOnly = ["src/crypto/native.ts", "src/client/ws.ts", "src/transport/", "src/node/", "src/launch/", "src/cli/", "src/node.ts"];
 
 /** A package and the rooms that may know it: each library sits behind one wall. */
 const packages: Readonly<Record<string, { readonly in: readonly string[]; readonly because: string }>> = {
@@ -60,7 +49,7 @@ const packages: Readonly<Record<string, { readonly in: readonly string[]; readon
 };
 
 const roomOf = (path: string): string => path.split("/")[1] ?? "";
-const needsNode = (path: string): boolean => nodeOnly.some((prefix) => path.startsWith(prefix)) && !nodeFree.includes(path);
+const needsNode = (path: string): boolean => nodeOnly.some((prefix) => path.startsWith(prefix));
 const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 
 /** Every import points inward, as the table says. */

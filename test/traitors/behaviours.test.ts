@@ -276,6 +276,7 @@ describe("equivocate, as a backup", () => {
       ...stage.hears(stage.vote("prepare", { by: 1, digest: digestB })),
     ];
     expect(effects).toEqual([]);
+    expect(digestsTo(stage.says(send(stage.vote("prepare", { digest: digestB }), 1)), 1, "prepare")).toEqual([digestA]);
   });
 
   it("learns what the primary of a new view believes from the proposals inside", () => {

@@ -20,7 +20,7 @@ export type StageEffect = Effect<PbftMessage>;
 export type StageInput = Input<PbftMessage>;
 export type KindOf<K extends PbftMessage["kind"]> = Verified<Extract<PbftMessage, { kind: K }>>;
 
-export const wall = { earliest: 1_000_000, latest: 1_000_010 };
+const wall = { earliest: 1_000_000, latest: 1_000_010 };
 export const digestA: Digest = digestOf("a".repeat(64));
 export const digestB: Digest = digestOf("b".repeat(64));
 

@@ -101,6 +101,8 @@ export class Context {
   newViewWaitSince: number | undefined;
   /** View changes in a row without progress: the exponent of the timeout (rules 43, 46). */
   failures = 0;
+  /** Slots executed here that did something new. */
+  progress = 0;
 
   statusSentAt = 0;
   /** Between two ticks while something is missing; doubled while nothing moves. */

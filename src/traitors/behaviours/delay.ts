@@ -1,8 +1,8 @@
+/** The slow primary that stays just inside the timeout, and the slow backup (A30). */
 import { z } from "zod";
 import { defineBehaviour } from "../behaviour.ts";
 import { duration, kinds } from "../options.ts";
 
-/** The slow primary that stays just inside the timeout, and the slow backup (A30). */
 export const delay = defineBehaviour({
   name: "delay",
   description: "Sends messages of the given kinds, or all, late by `ms`, in their order.",

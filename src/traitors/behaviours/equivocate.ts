@@ -1,3 +1,8 @@
+/**
+ * Double-dealing in both roles (A02, A03, A04, A18). As primary it proposes another valid batch to each group and commits to it
+ * at once. As a backup it keeps a vote until it knows what the receiver believes, since first votes count, and once it sees two
+ * digests it votes for both. So f+1 of them carry both sides of a fork; f of them must not.
+ */
 import { z } from "zod";
 import { primaryOf } from "../../core/cluster.ts";
 import type { Digest, Slot, View } from "../../core/ids.ts";
@@ -23,11 +28,6 @@ interface Ballot {
 
 const ballotsMax = 1024;
 
-/**
- * Double-dealing in both roles (A02, A03, A04, A18). As primary it proposes another valid batch to each group and commits to it
- * at once. As a backup it keeps a vote until it knows what the receiver believes, since first votes count, and once it sees two
- * digests it votes for both. So f+1 of them carry both sides of a fork; f of them must not.
- */
 export const equivocate = defineBehaviour({
   name: "equivocate",
   description: "Tells groups of replicas different things about one slot, as primary and as a backup, and votes with each of them.",

@@ -1,8 +1,8 @@
+/** Wrong results for clients; every such liar tells the same, so f+1 of them deceive a client (A11). */
 import { z } from "zod";
 import { encodeResult } from "../../services/key-value.ts";
 import { defineBehaviour } from "../behaviour.ts";
 
-/** Wrong results for clients; every such liar tells the same, so f+1 of them deceive a client (A11). */
 export const lieInReplies = defineBehaviour({
   name: "lieInReplies",
   description: "Answers clients that every operation found `value`.",

@@ -1,7 +1,7 @@
+/** A crash as the others see it, while the node goes on listening (A01, A23). */
 import { z } from "zod";
 import { defineBehaviour } from "../behaviour.ts";
 
-/** A crash as the others see it, while the node goes on listening (A01, A23). */
 export const silent = defineBehaviour({
   name: "silent",
   description: "Sends nothing to anybody.",

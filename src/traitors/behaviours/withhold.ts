@@ -1,8 +1,8 @@
+/** Hidden votes, mute repliers, a primary that keeps some in the dark (A05, A12, A17, A24). */
 import { z } from "zod";
 import { defineBehaviour } from "../behaviour.ts";
 import { kinds, list, type NodeReference, node } from "../options.ts";
 
-/** Hidden votes, mute repliers, a primary that keeps some in the dark (A05, A12, A17, A24). */
 export const withhold = defineBehaviour({
   name: "withhold",
   description: "Sends everything but messages of the given kinds to the given nodes; without kinds all of them, without nodes to all.",
