@@ -5,6 +5,7 @@
 import type { NodeName } from "../core/ids.ts";
 import { replicaName } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
+import type { RejectionCode } from "../core/rejection.ts";
 import { type RunConfig, runConfigOf } from "./run-config.ts";
 import type { RecordOf, TraceRecord } from "./trace.ts";
 
@@ -72,7 +73,7 @@ export interface History {
 interface Tally {
   /** `treason` records. */
   lies: number;
-  /** Rejections by nodes of C of what a traitor sent. */
+  /** Rejections by nodes of C of what a traitor sent and an honest node would not have. */
   rejected: number;
   /** Messages of traitors that nodes of C received. */
   received: number;
@@ -80,6 +81,29 @@ interface Tally {
   crashes: number;
   pauses: number;
   partitions: number;
+}
+
+/** What is turned away from honest nodes too: late, early, repeated, or too often. */
+const innocentCodes: ReadonlySet<string> = new Set<RejectionCode>([
+  "duplicate",
+  "wrong-view",
+  "view-inactive",
+  "outside-window",
+  "missing-body",
+  "buffer-full",
+  "client-window",
+  "client-full",
+  "stale-checkpoint",
+  "stale-view-change",
+  "stale-new-view",
+  "unsolicited",
+  "rate-limited",
+  "halted",
+  "queue-full",
+]);
+
+function isInnocent(code: string): boolean {
+  return innocentCodes.has(code);
 }
 
 export function requestKey({ client, request }: { readonly client: number; readonly request: number }): string {
@@ -226,7 +250,7 @@ class Reader {
         if (this.#isTraitor(record.from)) this.#tally.received += 1;
         break;
       case "reject":
-        if (record.from !== undefined && this.#isTraitor(record.from)) this.#tally.rejected += 1;
+        if (record.from !== undefined && this.#isTraitor(record.from) && !isInnocent(record.code)) this.#tally.rejected += 1;
         break;
       case "view-change":
         life.viewWanted = record;

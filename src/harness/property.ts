@@ -44,7 +44,7 @@ export interface Property {
   claim(history: History): Claim;
 }
 
-export const commonNames = ["nodes", "faults", "liesTold", "liesRejected", "liesAccepted", "viewChanges"] as const;
+export const commonNames = ["nodes", "faults", "liesTold", "liesRejected", "traitorMessagesAccepted", "viewChanges"] as const;
 
 /** What every verdict rests on: how many correct nodes, what fired, what was told. */
 export function commonEvidence({ lives, tally }: History): Record<(typeof commonNames)[number], number> {
@@ -53,8 +53,8 @@ export function commonEvidence({ lives, tally }: History): Record<(typeof common
     faults: tally.crashes + tally.pauses + tally.partitions,
     liesTold: tally.lies,
     liesRejected: tally.rejected,
-    // Nobody can tell from outside which of a traitor's messages were lies; these are those that a correct node took in.
-    liesAccepted: Math.max(0, tally.received - tally.rejected),
+    // From outside nobody can tell which of these were lies: all that correct nodes got from traitors and found no fault with.
+    traitorMessagesAccepted: Math.max(0, tally.received - tally.rejected),
     viewChanges: tally.newViews,
   };
 }

@@ -48,9 +48,9 @@ function clientOf(name: NodeName, liars: ReadonlySet<string>): RecordOf<"run">["
 
 /** A traitor of the user's own is code; the trace keeps its name. */
 function traitorsAsData({ traitors }: Scenario): Readonly<Record<string, unknown>> {
-  const entries = Object.entries(traitors).map(([node, behaviour]) => [
+  const entries = Object.entries(traitors).map(([node, behaviours]) => [
     node,
-    behaviour && "make" in behaviour ? { custom: behaviour.name } : behaviour,
+    behaviours?.map((behaviour) => ("make" in behaviour ? { custom: behaviour.name } : behaviour)),
   ]);
   return Object.fromEntries(entries);
 }

@@ -98,6 +98,12 @@ const behaviour = leaf<Behaviour>(
     (("behaviour" in value && typeof value.behaviour === "string") || ("make" in value && typeof value.make === "function")),
 );
 
+/** One behaviour stands for a list of one. */
+const behaviours = z.preprocess(
+  (value) => (Array.isArray(value) ? value : [value]),
+  list(behaviour, "traitors").refine((all) => all.length > 0, { error: "expected a traitor, or a list of them" }),
+);
+
 function optionals<K extends string, T extends z.ZodType>(names: readonly K[], type: T) {
   return Object.fromEntries(names.map((name) => [name, type.optional()])) as unknown as Record<K, z.ZodOptional<T>>;
 }
@@ -115,7 +121,7 @@ export const definitionSchema = object({
   replicas: whole(1),
   f: whole(0).optional(),
   quorums: object(optionals(namesOf(quorumsFor(1)), whole(1))).optional(),
-  traitors: z.record(z.string(), behaviour, { error: "expected an object from replica numbers and client names to traitors" }).default({}),
+  traitors: z.record(z.string(), behaviours, { error: "expected an object from replica numbers and client names to traitors" }).default({}),
   network: object({
     delay: delay.optional(),
     loss: probability.optional(),

@@ -12,8 +12,8 @@ import { terminationBoundMs } from "./bound.ts";
 import { definitionSchema, describeIssue, type ParsedDefinition } from "./scenario-schema.ts";
 import type { Expectation } from "./verdict.ts";
 
-/** Who lies, and how: replica numbers and `client-1`. */
-export type Traitors = { readonly [node in NodeReference]?: Behaviour };
+/** Who lies, and how: replica numbers and `client-1`. Each of several behaviours sees what the ones before it made of a message. */
+export type Traitors = { readonly [node in NodeReference]?: Behaviour | readonly Behaviour[] };
 
 /** A fault as written by hand; `faults.partition()` and the others write the same. */
 export type FaultDefinition = Fault extends infer F ? (F extends Fault ? Omit<F, "when" | "storage"> & FaultExtras : never) : never;
@@ -78,7 +78,7 @@ export interface Scenario {
   readonly replicas: number;
   readonly f: number;
   readonly quorums: Quorums;
-  readonly traitors: Traitors;
+  readonly traitors: { readonly [node in NodeReference]?: readonly Behaviour[] };
   readonly network: {
     readonly delay: readonly [from: number, to: number];
     readonly loss: number;

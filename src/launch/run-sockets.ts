@@ -165,8 +165,10 @@ class SocketRunner {
   #traitorTasks(): ReplicaSetOptions["traitors"] {
     const tasks = new Map<number, Pick<TraitorTask, "behaviours" | "module">>();
     for (const id of this.#cluster.replicas) {
-      const behaviour = this.#scenario.traitors[id];
-      if (behaviour) tasks.set(id, "make" in behaviour ? { behaviours: [], module: this.#moduleOf(id) } : { behaviours: [behaviour] });
+      const behaviours = this.#scenario.traitors[id];
+      if (!behaviours) continue;
+      const data = behaviours.flatMap((behaviour) => ("make" in behaviour ? [] : [behaviour]));
+      tasks.set(id, data.length === behaviours.length ? { behaviours: data } : { behaviours: [], module: this.#moduleOf(id) });
     }
     return tasks;
   }

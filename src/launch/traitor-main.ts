@@ -16,9 +16,9 @@ serveReplica(async (core, task, handed) => {
 /** Built-in behaviours came as data; a custom one is made again from the module that defines it. */
 async function traitorsOf(task: ReplicaTask): Promise<Traitor[]> {
   const { behaviours, module } = task as TraitorTask;
-  if (module === undefined) return behaviours.map((behaviour) => createTraitor(behaviour));
+  if (module === undefined) return behaviours.map(createTraitor);
   const scenario = await loadScenario(module);
-  const behaviour = scenario.traitors[task.id];
-  if (!behaviour) throw new LabError("bad-scenario", `${module}: it names no traitor ${task.id} when it is loaded again`);
-  return [createTraitor(behaviour)];
+  const again = scenario.traitors[task.id];
+  if (!again) throw new LabError("bad-scenario", `${module}: it names no traitor ${task.id} when it is loaded again`);
+  return again.map(createTraitor);
 }

@@ -152,9 +152,8 @@ class Run {
       service: createKeyValueStore(),
     };
     const core = pbft.createCore(handed);
-    const behaviour = this.#scenario.traitors[id];
-    if (!behaviour) return core;
-    return betray(core, { ...handed, random: this.#random.fork(`traitor ${id}`) }, [createTraitor(behaviour)]);
+    const traitors = (this.#scenario.traitors[id] ?? []).map(createTraitor);
+    return betray(core, { ...handed, random: this.#random.fork(`traitor ${id}`) }, traitors);
   }
 
   #router(): (from: NodeName, to: NodeName, now: number) => readonly number[] {

@@ -7,7 +7,7 @@ const textOf = (builder: TraceBuilder, paint?: Paint): string => renderJudgement
 describe("a judgement as text", () => {
   it("shows who took part, each verdict with its numbers, the cost and the end", () => {
     const text = textOf(goodRun());
-    expect(text).toContain("nodes 4, faults 0, lies told 0, lies rejected 0, lies accepted 0, view changes 0");
+    expect(text).toContain("nodes 4, faults 0, lies told 0, lies rejected 0, traitor messages accepted 0, view changes 0");
     expect(text).toContain("pbft on sim, seed 7: n = 4, f = 1, quorum 3, no traitors");
     expect(text).toMatch(/^agreement +holds +decisions 8, slots 2, returned 2$/m);
     expect(text).toMatch(/^termination +holds +requests 2, returned 2, slots 8, bound ms 100000$/m);

@@ -117,7 +117,7 @@ describe("scenario", () => {
       [{ ...base, traitors: { "client-2": equivocate } }, 'got "client-2"'],
       [
         { ...base, traitors: { 0: "equivocate" } },
-        'scenario "x": traitors.0: expected a traitor, such as traitors.equivocate() or what traitor() made',
+        'scenario "x": traitors.0[0]: expected a traitor, such as traitors.equivocate() or what traitor() made',
       ],
       [
         { ...base, faults: [{ fault: "boom" }] },
@@ -146,7 +146,7 @@ describe("scenario", () => {
       [{ ...base, timing: { viewTimeoutMs: 0 } }, 'scenario "x": timing.viewTimeoutMs: expected an interval from 1 ms to 2^31-1 ms'],
       [
         { ...base, limits: { window: 10 } },
-        'scenario "x": limits.window: expected at least twice the checkpoint interval of 64 (rule 24), got 10',
+        'scenario "x": limits.window: expected at least twice the checkpoint interval of 32 (rule 24), got 10',
       ],
       [{ ...base, workload: { clients: 0 } }, 'scenario "x": workload.clients: expected an integer from 1, got 0'],
     ];
@@ -180,11 +180,11 @@ describe("the run record", () => {
       traitors: [1],
       correct: [0, 2, 3],
       clients: [{ name: "client-1", traitor: true }],
-      K: 64,
-      L: 256,
+      K: 32,
+      L: 128,
       W: 256,
     });
-    expect(record.config).toMatchObject({ traitors: { 1: equivocate, "client-1": { custom: "my own" } } });
+    expect(record.config).toMatchObject({ traitors: { 1: [equivocate], "client-1": [{ custom: "my own" }] } });
     expect(parseTraceLine(formatRecord(record), 1)).toEqual(record);
   });
 

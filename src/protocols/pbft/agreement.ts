@@ -1,6 +1,6 @@
 /** The normal case: pre-prepare, prepare, commit (docs/protocol.md A.3; OSDI'99 §4.2). Handlers record; `agree` counts. */
 import { primaryOf } from "../../core/cluster.ts";
-import type { Slot } from "../../core/ids.ts";
+import type { Digest, Slot } from "../../core/ids.ts";
 import type { Batch, Verified } from "../../core/message.ts";
 import type { EarlyMessage } from "./backlog.ts";
 import { provenCommit } from "./certificates.ts";
@@ -120,8 +120,15 @@ export function onCommit(context: Context, vote: Verified<Commit>): void {
 export function adoptCommitCertificate(context: Context, commits: readonly Verified<Commit>[]): boolean {
   const proven = provenCommit(context.cluster, commits);
   if (!proven) return false;
+  for (const commit of commits) compareWithKnown(context, commit);
   if (proven.slot > context.executed && proven.slot <= context.high) settle(context, context.slotLog(proven.slot), { ...proven, commits });
   return true;
+}
+
+/** A certificate may hold the other face of somebody's COMMIT (A03). */
+function compareWithKnown(context: Context, { message, ...signed }: Verified<Commit>): void {
+  const known = context.slots.get(message.slot)?.commitOf(message.sender, message.view);
+  if (known && known.message.digest !== message.digest) context.evidence(message.sender, "commit", known, { message, ...signed });
 }
 
 /** Draws the consequences of new votes for one slot: prepared, then committed (rules 17, 19, 20). */
@@ -187,6 +194,8 @@ function onSecondProposal(context: Context, log: SlotLog, known: Verified<PrePre
   ) {
     return context.reject("duplicate", proposal);
   }
+  const untimely = whyUntimely(context, proposal.message.digest, proposal.batch);
+  if (untimely) return context.reject(untimely, proposal);
   learnBody(context, proposal.body, proposal.batch, proposal.message);
   prepare(context, log);
   context.touched.add(log.slot);
@@ -201,18 +210,33 @@ function onSecondVote(context: Context, known: Verified<Prepare | Commit>, vote:
 
 /** The one clock check (rule 79): ahead of time is held and tried again, too far behind is refused. */
 function isTimely(context: Context, proposal: Verified<PrePrepare>, { timestamp }: Batch): boolean {
-  const { timestampBoundMs } = context.cluster.limits;
-  const ahead = timestamp - (context.wall.latest + timestampBoundMs);
-  if (ahead > 0) {
+  const untimely = clockCheck(context, timestamp);
+  if (untimely === undefined) return true;
+  if (untimely === "timestamp-ahead") {
+    const ahead = timestamp - (context.wall.latest + context.cluster.limits.timestampBoundMs);
     // Bounded like the window, and by the longest wait that a timer can express (rule 46).
     context.held.set(proposal.message.slot, {
       message: proposal,
       retryAt: context.now + Math.min(ahead, context.cluster.timing.viewTimeoutMaxMs),
     });
-    context.reject("timestamp-ahead", proposal);
-    return false;
   }
-  if (timestamp >= context.wall.earliest - timestampBoundMs) return true;
-  context.reject("timestamp-behind", proposal);
+  context.reject(untimely, proposal);
   return false;
+}
+
+function clockCheck({ wall, cluster }: Context, timestamp: number): "timestamp-ahead" | "timestamp-behind" | undefined {
+  const { timestampBoundMs } = cluster.limits;
+  if (timestamp > wall.latest + timestampBoundMs) return "timestamp-ahead";
+  return timestamp < wall.earliest - timestampBoundMs ? "timestamp-behind" : undefined;
+}
+
+/**
+ * Why a body that comes after its proposal may not be voted for now: else withholding it would get any time past the clock check
+ * (rule 79, A31). What q replicas committed to or a new view proposes again is not measured (rules 22, 38).
+ */
+export function whyUntimely(context: Context, digest: Digest, { timestamp }: Batch): ReturnType<typeof clockCheck> {
+  const inNewView = context.entered?.newView.message.prePrepares.some(({ message }) => message.digest === digest) ?? false;
+  const logs = [...context.slots.values()];
+  const measured = !inNewView && logs.some(({ prePrepare }) => prePrepare?.message.digest === digest);
+  return measured && !logs.some(({ committed }) => committed?.digest === digest) ? clockCheck(context, timestamp) : undefined;
 }

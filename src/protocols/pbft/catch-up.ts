@@ -120,7 +120,8 @@ function sendOwnVotes(context: Context, { sender, executed, prepared, committed 
 /** Case (f), mandatory: with it one correct peer is enough to catch up (rule 53). */
 function sendCommitCertificates(context: Context, { sender, executed, committed }: Status): void {
   const first = Math.max(context.stable, executed) + 1;
-  for (let slot = first; slot < first + slotsPerAnswer; slot++) {
+  // Bounded by H as well: near 2^53 a slot plus one is the same slot (A51).
+  for (let slot = first; slot < first + slotsPerAnswer && slot <= context.high; slot++) {
     const certificate = context.slots.get(slot as Slot)?.committed;
     if (certificate && !hasBit(committed, slot - executed - 1)) {
       context.send(sender, context.seal({ kind: "certificate", votes: certificate.commits }));

@@ -33,8 +33,11 @@ export function createPbftCore(setup: PbftSetup): PbftCore {
 }
 
 function step(context: Context, input: Input<PbftMessage, PbftRecord>): readonly PbftEffect[] {
-  if (context.halted) return [];
   context.effects = [];
+  if (context.halted) {
+    if (input.type === "receive") context.reject("halted", input.message);
+    return context.effects;
+  }
   context.now = Math.max(context.now, input.now);
   if ("wall" in input) context.wall = input.wall;
   const before = positionOf(context);

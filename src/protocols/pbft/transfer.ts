@@ -1,7 +1,7 @@
 /** Getting bytes by their digest: batch bodies, view changes, whole states (rules 15, 35, 99-103). Any peer may answer; none is believed. */
 import { type ReplicaId, replicaName, type Slot } from "../../core/ids.ts";
 import type { Batch, Verified } from "../../core/message.ts";
-import { learnBody, prepare } from "./agreement.ts";
+import { learnBody, prepare, whyUntimely } from "./agreement.ts";
 import { collect, holdSnapshot, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { BatchBody, Fetch, Snapshot, ViewChange } from "./messages.ts";
@@ -104,6 +104,9 @@ export function onBatchBody(context: Context, message: Verified<BatchBody>): voi
   if (!message.batch.valid) return onInvalidBody(context, message, message.batch.code);
   // No correct replica proposes one (A33); left unprepared like any invalid body.
   if (message.batch.requests.length === 0) return onInvalidBody(context, message, "empty-batch");
+  const untimely = whyUntimely(context, digest, message.batch);
+  // Still missing, so it is asked for and measured again.
+  if (untimely) return context.reject(untimely, message);
   learnBody(context, message.body, message.batch, { slot: wanted.slot, digest });
   for (const log of context.slots.values()) {
     if (log.prePrepare?.message.digest !== digest) continue;
