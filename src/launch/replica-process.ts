@@ -3,6 +3,7 @@
  * front of its links. It has no knob that weakens the replica; `traitor-process.ts` is another program.
  */
 import { createHash } from "node:crypto";
+import { pino } from "pino";
 import type { Core } from "../core/contract.ts";
 import { type NodeName, replicaId, replicaName } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
@@ -10,11 +11,13 @@ import type { AnyMessage, Signed } from "../core/message.ts";
 import { createRandom } from "../core/random.ts";
 import { nativeDigest, nativeScheme } from "../crypto/native.ts";
 import { recordOfMessage, recordsOf } from "../harness/recording.ts";
+import { createLog, logEffect } from "../node/log.ts";
 import { ReplicaHost } from "../node/replica-host.ts";
 import { type PbftMessage, type PbftRecord, pbft } from "../protocols/pbft/index.ts";
 import { createKeyValueStore } from "../services/key-value.ts";
 import { MemoryStorage } from "../storage/memory.ts";
 import { NetworkFaults, withFaults } from "../transport/faulty.ts";
+import { peerName } from "../transport/peer.ts";
 import { createTransport, type Transport } from "../transport/transport.ts";
 import { createOpener } from "../wire/open.ts";
 import { hexToBytes } from "../wire/schema.ts";
@@ -100,6 +103,7 @@ async function build(task: ReplicaTask, wrap: WrapCore, origin: () => number | u
   const node = replicaName(self);
   const cluster = toCluster(task.file);
   const trace = new TraceWriter(task.tracePath);
+  const log = createLog(node, pino.destination({ dest: task.tracePath.replace(/\.jsonl$/, ".log"), append: true, sync: true }));
   const now = monotonicMs;
   const replicaKeys = task.file.members.map(({ publicKey }) => hexToBytes(publicKey));
   const clientKeys = task.file.clients.map(({ publicKey }) => hexToBytes(publicKey));
@@ -133,6 +137,7 @@ async function build(task: ReplicaTask, wrap: WrapCore, origin: () => number | u
       sent: (from, to, signed, frame) => message("send", from, to, signed, frame),
       received: (from, to, signed, frame) => message("receive", from, to, signed, frame),
       did: (effect) => {
+        logEffect(log, effect);
         for (const record of recordsOf(effect, node, now())) trace.write(record);
       },
     },
@@ -166,11 +171,13 @@ async function build(task: ReplicaTask, wrap: WrapCore, origin: () => number | u
     onFrame: (peer, frame) => host.receive(peer, frame),
     onLinkUp: (peer) => {
       linked[peer.role].add(peer.id);
+      log.info({ peer: peerName(peer) }, "link up");
       tellLinks();
       host.linkUp(peer);
     },
     onLinkDown: (peer) => {
       linked[peer.role].delete(peer.id);
+      log.info({ peer: peerName(peer) }, "link down");
       tellLinks();
     },
   });
