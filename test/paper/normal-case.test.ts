@@ -188,7 +188,7 @@ describe("preparing", () => {
     );
     rig.settle();
     expect(rig.executed()).toEqual([1, 1, 1, 0]);
-    rig.advance(400, (from, to) => from !== 0 || to !== 3);
+    rig.advance(900, (from, to) => from !== 0 || to !== 3);
     expect(rig.executed()).toEqual([1, 1, 1, 1]);
     expect(rig.views()).toEqual([0, 0, 0, 0]);
   });

@@ -230,12 +230,12 @@ describe("waiting for a NEW-VIEW", () => {
     enterView(rig, 3, 6);
     rig.ask(3, rig.request(2, 1));
     expect(viewTimer(rig, 3)).toBe(8_000);
-    for (let slot = 1; slot <= 4; slot++) {
+    for (let slot = 1; slot <= 8; slot++) {
       const proposal = rig.proposal(2, 6, slot, [rig.request(1, slot)]);
       rig.receive(3, proposal);
       for (const id of [0, 1, 2]) rig.receive(3, commit(rig, id, 6, slot, digestIn(proposal)));
     }
-    expect(rig.state(3)).toMatchObject({ executed: 4, failures: 0 });
+    expect(rig.state(3)).toMatchObject({ executed: 8, failures: 3 });
   });
 
   it("rule 46: no timer is ever set beyond Tmax, whatever happens", () => {
@@ -278,7 +278,7 @@ describe("waiting for a NEW-VIEW", () => {
   it("rule 47: a fetch that was overtaken by ordinary progress does not stop the timer for good", () => {
     const rig = new Rig();
     for (const id of [1, 2]) rig.receive(3, rig.checkpoint(id, 4, state));
-    rig.advance(400, () => false);
+    rig.advance(900, () => false);
     expect(rig.state(3)["transfer"]).toBe(4);
     for (let slot = 1; slot <= 4; slot++) {
       const proposal = rig.proposal(0, 0, slot, [rig.request(1, slot)]);

@@ -271,9 +271,14 @@ export const outline = (effects: readonly PbftEffect[]): string[] =>
     return effect.type === "decide" ? [`decide ${effect.slot}`] : effect.type === "reply" ? ["reply"] : [];
   });
 
-/** Every vote, proposal or view change that left, by kind. */
+/** Every vote and proposal of its own that left. A proposal that a backup shows to others travels without its body and is none. */
 export const votes = (effects: readonly PbftEffect[]): string[] =>
-  outline(effects).filter((line) => line === "send pre-prepare" || line === "send prepare" || line === "send commit");
+  effects.flatMap((effect) => {
+    if (effect.type !== "send") return [];
+    const { kind } = effect.message.message;
+    const own = kind === "prepare" || kind === "commit" || (kind === "pre-prepare" && effect.message.body !== undefined);
+    return own ? [`send ${kind}`] : [];
+  });
 
 export const rejected = (effects: readonly PbftEffect[]): RejectionCode[] =>
   effects.flatMap((effect) => (effect.type === "reject" ? [effect.rejection.code] : []));

@@ -13,7 +13,13 @@ export function recover(context: Context, records: readonly PbftRecord[]): void 
   for (const slot of context.slots.keys()) if (slot <= context.stable) context.slots.delete(slot);
   context.fetchEndedAt = context.now;
   context.viewEnteredAt = context.now;
-  context.nextSlot = (Math.max(context.stable, context.executed, ...context.slots.keys()) + 1) as Slot;
+  // Behind what this view proposed; a proposal of an earlier view left its slot open.
+  const proposed = [...context.slots.values()].filter((log) => log.prePrepare?.message.view === context.view).map(({ slot }) => slot);
+  context.nextSlot = (Math.max(context.stable, context.executed, ...proposed) + 1) as Slot;
+  for (const [slot, { digest }] of context.snapshots) {
+    // Said again on request: without it a checkpoint that was not stable yet never would be (rule 74).
+    if (slot > context.stable) context.checkpoints.set(slot, new Map([[context.self, context.seal({ kind: "checkpoint", slot, digest })]]));
+  }
 }
 
 function apply(context: Context, record: PbftRecord): void {
