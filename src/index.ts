@@ -1,5 +1,6 @@
 /** The browser-safe door: scenarios, traitors, faults, the simulator and the judge. What needs Node.js is in `quorate/node`. */
 export type { Duration } from "./core/duration.ts";
+export { InvariantError } from "./core/invariant.ts";
 export { LabError } from "./core/lab-error.ts";
 export { faultsTolerated, orderingQuorum, type Quorums, quorumIsLive, quorumIsSafe, quorumsFor } from "./core/quorum.ts";
 export { createRandom, type Random } from "./core/random.ts";

@@ -39,7 +39,7 @@ export interface WorldSetup<M extends AnyMessage, R> {
 }
 
 /** Wall time at virtual time 0, ms since 1970; every run has the same. */
-export const wallAtStart = 1_800_000_000_000;
+const wallAtStart = 1_800_000_000_000;
 /** Half the width of every node's wall interval, in ms. */
 const wallUncertaintyMs = 2;
 

@@ -5,29 +5,54 @@ import { adoptCommitCertificate, withBody } from "./agreement.ts";
 import { adoptCheckpointProof, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { Certificate, Checkpoint, Commit, Status } from "./messages.ts";
+import { relayPending } from "./proposing.ts";
 import { fetchMissing } from "./transfer.ts";
 
 /** Slots that one answer serves; the next STATUS asks for more (rule 55). */
 const slotsPerAnswer = 64;
+/** Ticks without progress at the full pace. */
+const patientTicks = 4;
+/** Open proposals that one tick repeats. */
+const proposalsRepeated = 4;
+/** Pending requests that one tick relays again. */
+const requestsRelayed = 32;
 
 /** True while this replica waits for anything that others may have (rule 51). */
-export function isMissingSomething(context: Context): boolean {
+function isMissingSomething(context: Context): boolean {
   if (!context.active || context.transfer || context.missingBodies.size > 0 || context.candidates.size > 0) return true;
   if (context.executed < context.stable || context.pending.size > 0) return true;
   for (const log of context.slots.values()) if (log.slot > context.executed && (log.undecided || log.committed)) return true;
   return provenAhead(context) !== undefined;
 }
 
-/** The periodic tick: says what is here and asks for what is not (rule 51). Slower while nothing moves, so that it never adds to a jam. */
+/** The periodic tick: says what is here and asks for what is not (rule 51). Slower when nothing moves for long, lest it add to a jam. */
 export function statusTick(context: Context): void {
   const { statusIntervalMs, idleStatusIntervalMs } = context.cluster.timing;
   const standing = `${context.view} ${context.active} ${context.executed} ${context.stable}`;
-  const slower = standing === context.statusStanding ? 2 * context.statusPauseMs : statusIntervalMs;
-  context.statusPauseMs = Math.min(Math.max(slower, statusIntervalMs), idleStatusIntervalMs);
+  const stuck = standing === context.statusStanding && isMissingSomething(context);
+  context.stuckTicks = stuck ? context.stuckTicks + 1 : 0;
+  context.statusPauseMs = Math.min(statusIntervalMs * 2 ** Math.max(0, context.stuckTicks - patientTicks), idleStatusIntervalMs);
   context.statusStanding = standing;
   context.statusSentAt = context.now;
   context.broadcast(statusMessage(context));
+  if (stuck) {
+    repeatProposals(context);
+    relayPending(context, requestsRelayed);
+  }
   fetchMissing(context);
+}
+
+/** A backup that never heard of a slot cannot ask for it: the primary says its oldest open proposals again (rule 50). */
+function repeatProposals(context: Context): void {
+  if (!context.active || !context.isPrimary) return;
+  let repeated = 0;
+  for (let slot = context.executed + 1; slot < context.nextSlot && repeated < proposalsRepeated; slot++) {
+    const log = context.slots.get(slot as Slot);
+    if (!log?.prePrepare || log.ownCommit) continue;
+    const silent = context.others.filter((id) => !log.prepares.has(id));
+    context.sendTo(silent, withBody(context, log.prePrepare));
+    repeated += 1;
+  }
 }
 
 /** When the next tick is due: soon while something is missing, else at leisure. */

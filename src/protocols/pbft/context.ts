@@ -90,6 +90,8 @@ export class Context {
 
   /** The latest VIEW-CHANGE of each replica (rule 44), own included. */
   readonly viewChanges: Map<ReplicaId, Verified<ViewChange>> = new Map();
+  /** Digests of view changes that were asked for before: they may be long. */
+  readonly viewChangeDigests: WeakMap<Verified<ViewChange>, Digest> = new WeakMap();
   readonly candidates: Map<ReplicaId, NewViewCandidate> = new Map();
   /** What justified the view that is active; kept for those who come later (rules 50, 52). */
   entered: { readonly newView: Verified<NewView>; readonly viewChanges: readonly Verified<ViewChange>[] } | undefined;
@@ -105,8 +107,10 @@ export class Context {
   progress = 0;
 
   statusSentAt = 0;
-  /** Between two ticks while something is missing; doubled while nothing moves. */
+  /** Between two ticks while something is missing. */
   statusPauseMs = 0;
+  /** Ticks in a row at which something was missing and nothing had moved. */
+  stuckTicks = 0;
   /** What had been reached at the last tick. */
   statusStanding = "";
   readonly statusAnsweredAt: Map<ReplicaId, number> = new Map();

@@ -18,10 +18,21 @@ export function onRequest(context: Context, request: Verified<Request>): void {
   if (context.active && !context.isPrimary) context.send(context.primary, request);
 }
 
-/** A backup hands its whole pending set to the primary of a view it just entered (rule 39). */
-export function relayPending(context: Context): void {
-  if (context.isPrimary) return;
-  for (const { request } of context.pending.all()) context.send(context.primary, request);
+/**
+ * A backup hands its pending set to the primary of a view it just entered (rule 39), and the oldest of it again while nothing moves:
+ * what the primary had no room for, or never got, must not count against it.
+ *
+ * @param most - requests to relay at the most
+ */
+export function relayPending(context: Context, most: number = Number.POSITIVE_INFINITY): void {
+  if (!context.active || context.isPrimary) return;
+  let relayed = 0;
+  for (const { request, proposed } of context.pending.all()) {
+    if (relayed >= most) return;
+    if (proposed) continue;
+    context.send(context.primary, request);
+    relayed += 1;
+  }
 }
 
 /** Proposes while there is something to propose and room for it: window and pipeline (rule 24). */

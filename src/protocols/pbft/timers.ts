@@ -17,7 +17,11 @@ export function onTimeout(context: Context, timer: string): void {
 /** Sets each timer whose moment came nearer or that is new, and cancels what is not wanted. A later moment waits for the firing. */
 export function refreshTimers(context: Context): void {
   schedule(context, "view", viewDeadline(context));
-  schedule(context, "status", context.halted ? undefined : nextStatusAt(context));
+  // A tick that is near enough already needs no look at what is missing.
+  const soonest = context.statusSentAt + context.statusPauseMs;
+  if ((context.timers.get("status") ?? Number.POSITIVE_INFINITY) > soonest) {
+    schedule(context, "status", context.halted ? undefined : nextStatusAt(context));
+  }
   let hold: number | undefined;
   for (const { retryAt } of context.held.values()) hold = Math.min(hold ?? retryAt, retryAt);
   schedule(context, "hold", hold);

@@ -1,5 +1,5 @@
 /** Leaving a view: VIEW-CHANGE messages, when to send one and when to join others (docs/protocol.md A.5; OSDI'99 §4.4). */
-import type { View } from "../../core/ids.ts";
+import type { Digest, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
 import { whyBadViewChange } from "./certificates.ts";
 import type { Context } from "./context.ts";
@@ -42,12 +42,15 @@ export function onViewChange(context: Context, message: Verified<ViewChange>): v
 }
 
 /** A NEW-VIEW names its view changes by this (rule 35). */
-export function viewChangeDigest(context: Context, message: Verified<ViewChange>): ReturnType<Context["digest"]> {
-  return context.digest("view-change", message.payload);
+export function viewChangeDigest(context: Context, message: Verified<ViewChange>): Digest {
+  const known = context.viewChangeDigests.get(message) ?? context.digest("view-change", message.payload);
+  context.viewChangeDigests.set(message, known);
+  return known;
 }
 
 /** The primary's own wish to leave (rule 40), and the wish of f+1 (rule 44). True when it moved. */
 export function joinOthers(context: Context): boolean {
+  if (context.viewChanges.size === 0) return false;
   const wish = context.viewChanges.get(context.primary)?.message.view ?? 0;
   if (context.active && !context.isPrimary && wish > context.view) {
     startViewChange(context, (context.view + 1) as View);
