@@ -79,7 +79,9 @@ function runOne(seed: number, sightings: Sightings): string | undefined {
       const excused = because === "the traitors never lied" && count("treason") === 0;
       return verdict === "inconclusive" && !excused ? [`${name} is inconclusive: ${because}`] : [];
     });
-    return problems.length === 0 ? undefined : `seed ${seed}: ${problems.join("; ")}\n${renderJudgement(judgement)}\n${JSON.stringify(drawn)}`;
+    return problems.length === 0
+      ? undefined
+      : `seed ${seed}: ${problems.join("; ")}\n${renderJudgement(judgement)}\n${JSON.stringify(drawn)}`;
   } catch (error) {
     return `seed ${seed}: ${error instanceof Error ? error.stack : String(error)}\n${JSON.stringify(drawn)}`;
   }
@@ -179,7 +181,8 @@ function drawBehaviour(
   const maybe = <K extends string, T>(name: K, value: () => T): { [name in K]?: T } =>
     random.next(2) === 0 ? {} : ({ [name]: value() } as { [name in K]?: T });
   const kinds = () => some(["pre-prepare", "prepare", "commit", "checkpoint", "view-change", "new-view", "status", "certificate", "reply"]);
-  const targets = () => some<NodeReference>([...others, ...Array.from({ length: clients }, (_, index): NodeReference => `client-${index + 1}`)]);
+  const targets = () =>
+    some<NodeReference>([...others, ...Array.from({ length: clients }, (_, index): NodeReference => `client-${index + 1}`)]);
   const when = maybe("when", () => ({
     ...maybe("probability", () => Math.max(0.1, random.float())),
     ...maybe("views", () => some([0, 1, 2, 3])),
@@ -195,7 +198,11 @@ function drawBehaviour(
     case 3: {
       const sides = 2 + random.next(2);
       const groups = () => Array.from({ length: sides }, (_, side) => others.filter((_id, index) => index % sides === side));
-      return traitors.equivocate({ ...maybe("groups", groups), differ: some(["timestamp", "order", "fewer"] as const)[0] ?? "order", ...when });
+      return traitors.equivocate({
+        ...maybe("groups", groups),
+        differ: some(["timestamp", "order", "fewer"] as const)[0] ?? "order",
+        ...when,
+      });
     }
     case 4:
       return traitors.corruptSignature({ ...maybe("kinds", kinds), ...when });

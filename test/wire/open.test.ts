@@ -130,7 +130,7 @@ describe("A88: opening refuses a signature", () => {
   });
 
   it("j) of another cluster with the same keys, whether or not it is renamed (M108)", () => {
-    const twin = testCluster(4, { scheme, clients: 2, limits: { ...test.cluster.limits, window: 128 } });
+    const twin = testCluster(4, { scheme, clients: 2, limits: { ...test.cluster.limits, window: test.cluster.limits.window + 1 } });
     expect(twin.replicaKeys).toEqual(test.replicaKeys);
     const foreign = replicaSeal(twin, 0)({ kind: "prepare", view: view(3), slot: slot(7), digest });
     expect(codeOf(open(foreign))).toBe("wrong-cluster");
