@@ -46,6 +46,10 @@ export class Driver {
     return this.#operations;
   }
 
+  get allReturned(): boolean {
+    return this.#returned >= this.#operations;
+  }
+
   /** A fault that waits for its time, not for returns, was carried out. */
   fired(): void {
     this.#toFire -= 1;
@@ -59,7 +63,7 @@ export class Driver {
    * @param settled - every correct, running replica has executed as much as the others
    */
   mayEnd(now: number, settled: boolean): boolean {
-    if (this.#returned >= this.#operations && this.#toFire <= 0 && settled) return true;
+    if (this.allReturned && this.#toFire <= 0 && settled) return true;
     return now > Math.max(this.#progressAt, this.#patience.from) + this.#patience.within + 1;
   }
 

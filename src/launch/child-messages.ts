@@ -1,5 +1,6 @@
 /** What the launcher and a replica process tell each other over the process channel. Nothing of the protocol travels here. */
 import type { NodeName } from "../core/ids.ts";
+import type { LabError } from "../core/lab-error.ts";
 import type { NetworkModel } from "../faults/network.ts";
 import type { ClusterFile } from "./cluster-file.ts";
 
@@ -39,4 +40,5 @@ export type FromChild =
   | { readonly type: "links"; readonly replicas: number; readonly clients: number }
   /** How far the replica has got: for progress and for knowing when to stop, never for a verdict. */
   | { readonly type: "state"; readonly view: number; readonly executed: number; readonly active: boolean; readonly halted: boolean }
-  | { readonly type: "failed"; readonly code: string; readonly message: string };
+  /** The last message of a child: why it ends, in one line. */
+  | { readonly type: "failed"; readonly code: string; readonly message: string; readonly exitCode: LabError["exitCode"] };

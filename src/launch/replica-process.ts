@@ -1,12 +1,13 @@
 /**
  * What a replica process of a laboratory run does: the node host over real sockets, its trace file, and the network's faults in
- * front of its links. It has no knob that weakens the replica; `traitor-process.ts` is another program.
+ * front of its links. It has no knob that weakens the replica; `traitor-main.ts` is another program.
  */
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { pino } from "pino";
 import type { Core } from "../core/contract.ts";
 import { type NodeName, replicaId, replicaName } from "../core/ids.ts";
-import { LabError } from "../core/lab-error.ts";
+import type { LabError } from "../core/lab-error.ts";
 import type { AnyMessage, Signed } from "../core/message.ts";
 import { createRandom } from "../core/random.ts";
 import { nativeDigest, nativeScheme } from "../crypto/native.ts";
@@ -38,16 +39,11 @@ export type WrapCore = (core: PbftCore, task: ReplicaTask, handed: Parameters<ty
 /** Serves one task from the launcher, to the end of the process. */
 export function serveReplica(wrap: WrapCore = (core) => core): void {
   const child = new ReplicaProcess(wrap);
+  const fail = (error: unknown) => child.fail(error);
   process.on("message", (message: ToChild) => {
-    child.hear(message).catch((error: unknown) => {
-      const told =
-        error instanceof LabError
-          ? { code: error.code, message: error.message }
-          : { code: "failed", message: String((error as Error).stack ?? error) };
-      tell({ type: "failed", ...told });
-      setImmediate(() => process.exit(3));
-    });
+    child.hear(message).catch(fail);
   });
+  process.on("uncaughtException", fail);
   // The launcher died: no orphan stays behind.
   process.on("disconnect", () => process.exit(0));
   // Ctrl-C reaches the whole process group; the launcher decides when its children stop.
@@ -56,6 +52,7 @@ export function serveReplica(wrap: WrapCore = (core) => core): void {
 
 class ReplicaProcess {
   readonly #wrap: WrapCore;
+  #task: ReplicaTask | undefined;
   #parts: Parts | undefined;
   #origin: number | undefined;
 
@@ -66,6 +63,7 @@ class ReplicaProcess {
   async hear(message: ToChild): Promise<void> {
     switch (message.type) {
       case "task": {
+        this.#task = message;
         this.#parts = await build(message, this.#wrap, () => this.#origin);
         const port = await this.#parts.transport.listen();
         this.#parts.host.start(this.#parts.transport);
@@ -82,12 +80,36 @@ class ReplicaProcess {
         return this.#parts?.faults.block(message);
       case "stop":
         this.#parts?.host.stop();
+        this.#parts?.trace.write({ at: monotonicMs(), node: replicaName(this.#task?.id ?? 0), event: "stop" });
         await this.#parts?.transport.close();
         this.#parts?.trace.close();
         return process.exit(0);
     }
   }
+
+  /** A node that met a bug does nothing more. The user hears one line; the stack goes beside the trace. */
+  fail(error: unknown): void {
+    this.#parts?.host.stop();
+    this.#parts?.trace.flush();
+    const message: FromChild = { type: "failed", ...this.#told(error as Error) };
+    if (process.connected) process.send?.(message, () => process.exit(3));
+    else process.exit(3);
+  }
+
+  /** By name: a custom traitor's file may have loaded its own copy of the class. */
+  #told(error: Partial<LabError>): Pick<LabError, "code" | "message" | "exitCode"> {
+    const { name, code = "replica-failed", message = String(error), exitCode = 2, stack = message } = error;
+    if (name === "LabError") return { code, message, exitCode };
+    const what = `${name === undefined || name === "Error" ? "" : `${name}: `}${oneLine(message)}`;
+    if (!this.#task) return { code: "replica-failed", message: `a replica failed: ${what}`, exitCode: 3 };
+    const { id, tracePath } = this.#task;
+    const path = tracePath.replace(/jsonl$/, "crash.txt");
+    writeFileSync(path, `${stack}\n`);
+    return { code: "replica-failed", message: `replica ${id} failed: ${what} (${path} has the stack)`, exitCode: 3 };
+  }
 }
+
+const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ").trim();
 
 interface Parts {
   readonly host: ReplicaHost<PbftMessage, PbftRecord>;

@@ -22,8 +22,10 @@ export interface ReplicaSetOptions {
   readonly traitors: ReadonlyMap<number, Pick<TraitorTask, "behaviours" | "module">>;
   /** Listen on ports that the system chooses, whatever the urls say. */
   readonly anyPort: boolean;
-  /** A replica ended that nobody stopped. */
-  readonly onDeath: (id: number, why: string) => void;
+  /** A replica ended that nobody stopped, and why, in one line. */
+  readonly onDeath: (why: LabError) => void;
+  /** Ends every wait for the replicas. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a replica last told of itself; for progress, never for a verdict. */
@@ -46,6 +48,8 @@ interface Slot {
   failure: LabError | undefined;
 }
 
+const unstarted: ReplicaProgress = { view: 0, executed: 0, active: true, halted: false };
+
 /** How long all processes may take until they listen and are linked, and to stop, in ms: generous, a loaded machine is slow. */
 const patienceMs = 30_000;
 const stopMs = 3_000;
@@ -56,14 +60,16 @@ export class ReplicaSet {
   #origin: number | undefined;
   #groups: readonly (readonly NodeName[])[] = [];
   #changed: (() => void)[] = [];
+  #stopped = false;
 
   private constructor(options: ReplicaSetOptions) {
     this.#options = options;
+    options.signal?.addEventListener("abort", () => this.#notify(), { once: true });
     this.#slots = options.file.members.map(() => ({
       child: undefined,
       port: 0,
       links: { replicas: 0, clients: 0 },
-      progress: { view: 0, executed: 0, active: true, halted: false },
+      progress: unstarted,
       paused: false,
       wanted: true,
       life: 0,
@@ -164,6 +170,8 @@ export class ReplicaSet {
 
   /** Asks every process to stop, and makes the rest. @returns when all are gone. */
   async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#notify();
     await Promise.all(
       this.#slots.map(async (slot) => {
         const { child } = slot;
@@ -193,7 +201,8 @@ export class ReplicaSet {
     const child = fork(programPath(traitor ? "traitor-main" : "honest-main"), [], {
       execArgv: sourceFlags(),
       serialization: "advanced",
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      // What a traitor of the user's own prints is for people: the launcher's stdout may be JSON.
+      stdio: ["ignore", 2, 2, "ipc"],
     });
     const task: ReplicaTask = {
       type: "task",
@@ -208,9 +217,15 @@ export class ReplicaSet {
     };
     slot.child = child;
     slot.life += 1;
+    slot.progress = unstarted;
     child.on("message", (message: FromChild) => this.#hear(slot, child, message));
     child.on("error", (error) => this.#died(id, slot, child, error.message));
-    child.on("exit", (code, signal) => this.#died(id, slot, child, signal ?? `exit code ${code}`));
+    child.on("exit", (code, signal) => {
+      const ended = () => this.#died(id, slot, child, signal ?? `exit code ${code}`);
+      // What it told last may still be on its way.
+      if (child.connected) child.once("disconnect", ended);
+      else ended();
+    });
     child.send(traitor ? { ...task, ...traitor } : task);
   }
 
@@ -219,16 +234,17 @@ export class ReplicaSet {
     if (message.type === "listening") slot.port = message.port;
     else if (message.type === "links") slot.links = message;
     else if (message.type === "state") slot.progress = message;
-    else slot.failure = new LabError(message.code, message.message, { exitCode: message.code === "failed" ? 3 : 2 });
+    else slot.failure = new LabError(message.code, message.message, { exitCode: message.exitCode });
     this.#notify();
   }
 
   #died(id: number, slot: Slot, child: ChildProcess, why: string): void {
     if (slot.child !== child) return;
     slot.child = undefined;
-    if (slot.wanted && !slot.failure)
-      slot.failure = new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
-    if (slot.wanted) this.#options.onDeath(id, why);
+    if (slot.wanted) {
+      slot.failure ??= new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
+      this.#options.onDeath(slot.failure);
+    }
     this.#notify();
   }
 
@@ -244,6 +260,8 @@ export class ReplicaSet {
     for (;;) {
       const failure = this.#slots.find((slot) => slot.failure)?.failure;
       if (failure) throw failure;
+      this.#options.signal?.throwIfAborted();
+      if (this.#stopped) throw new LabError("stopped", `the replicas were stopped before they were ${what}`, { exitCode: 3 });
       if (condition()) return;
       const left = deadline - performance.now();
       if (left <= 0) throw new LabError("too-slow", `the replicas were not ${what} within ${patienceMs / 1_000} s`, { exitCode: 3 });

@@ -100,7 +100,8 @@ class SocketRunner {
       seed: this.#options.seed,
       anyPort: true,
       traitors: this.#traitorTasks(),
-      onDeath: (id, why) => this.#fail(new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 })),
+      onDeath: (why) => this.#fail(why),
+      ...(this.#options.signal && { signal: this.#options.signal }),
     });
     const { urls } = this.#set;
     for (const id of this.#cluster.clients) this.#clients.set(id, this.#connect(id, urls));
@@ -145,7 +146,7 @@ class SocketRunner {
   judged(): SocketRun {
     const names = this.#cluster.replicas.map((id) => replicaName(id));
     const lists = names.map((name) =>
-      parseTrace(readFileSync(join(this.#options.directory, `${name}.jsonl`), "utf8")).map((record) => ({
+      parseTrace(wholeLines(readFileSync(join(this.#options.directory, `${name}.jsonl`), "utf8"))).map((record) => ({
         ...record,
         at: rounded(record.at - this.#origin),
       })),
@@ -295,6 +296,11 @@ function replyOpener(file: ClusterFile, cluster: Cluster): Opener<AnyMessage> {
     verify: nativeScheme.verify,
     digest: nativeDigest,
   });
+}
+
+/** A SIGKILL may cut the last line short. */
+function wholeLines(text: string): string {
+  return text.slice(0, text.lastIndexOf("\n") + 1);
 }
 
 /** Whole microseconds keep traces readable. */

@@ -1,6 +1,7 @@
 /** Runs a scenario on either host and keeps what it leaves: `runs/NAME-SEED/{trace.jsonl,result.json}`. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { LabError } from "../core/lab-error.ts";
 import type { Judgement, Result } from "../harness/result.ts";
 import type { Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
@@ -28,6 +29,7 @@ export interface RunOptions {
 export async function run(scenario: Scenario, options: RunOptions = {}): Promise<Result> {
   const { host = "ws", seed = 1, out = "runs", module, onProgress, signal } = options;
   const directory = join(out, `${slug(scenario.name)}-${seed}`);
+  writable(directory, () => mkdirSync(directory, { recursive: true }));
   const started = performance.now();
   const { judgement, records } =
     host === "sim"
@@ -43,12 +45,22 @@ export async function run(scenario: Scenario, options: RunOptions = {}): Promise
 }
 
 function keep(directory: string, judgement: Judgement, records: readonly TraceRecord[], seconds: number): Result {
-  mkdirSync(directory, { recursive: true });
   const trace = join(directory, "trace.jsonl");
   const result: Result = { ...judgement, trace, report: null, seconds: Math.round(seconds * 1_000) / 1_000 };
-  writeFileSync(trace, records.map((record) => `${formatRecord(record)}\n`).join(""));
-  writeFileSync(join(directory, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
+  writable(directory, () => {
+    writeFileSync(trace, records.map((record) => `${formatRecord(record)}\n`).join(""));
+    writeFileSync(join(directory, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
+  });
   return result;
+}
+
+function writable(directory: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LabError("unwritable-directory", `${directory}: cannot write there (${code}); choose another directory`, { cause });
+  }
 }
 
 /** A name that every file system takes. */

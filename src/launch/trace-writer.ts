@@ -1,5 +1,5 @@
 /** A node's own trace file: one JSON line per record. A decision is on its way to the kernel before the next effect, so that a SIGKILL loses none. */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeSync } from "node:fs";
 import type { TraceRecord } from "../harness/trace.ts";
 import { formatRecord } from "../harness/trace-text.ts";
 
@@ -8,8 +8,9 @@ export class TraceWriter {
   #lines: string[] = [];
   #scheduled = false;
 
-  /** @param path - created, or appended to when a node comes back */
+  /** @param path - created, or appended to when a node comes back; a last line that a SIGKILL cut short is dropped */
   constructor(path: string) {
+    if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf("\n") + 1);
     this.#file = openSync(path, "a");
   }
 

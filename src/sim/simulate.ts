@@ -132,7 +132,8 @@ class Run {
   }
 
   toEnd(): void {
-    while (!this.#driver.mayEnd(this.now, this.#settled())) {
+    // Looking into every core costs more than a step: only when nothing else keeps the run going.
+    while (!this.#driver.mayEnd(this.now, this.#driver.allReturned && this.#settled())) {
       this.#world.advance(this.#driver.endsBy);
       this.#options.onProgress?.(this.#driver.returned, this.#driver.operations);
     }
