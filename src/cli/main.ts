@@ -8,7 +8,7 @@ import { runCommand } from "./run.ts";
 const program = new Command("quorate")
   .description("A Byzantine consensus laboratory: real replicas over WebSockets, scriptable traitors, verdicts one can trust.")
   .version(version)
-  .showHelpAfterError("(add --help for what is allowed)")
+  .configureOutput({ outputError: (text, write) => write(usageError(text)) })
   .addHelpText(
     "after",
     `
@@ -22,12 +22,28 @@ Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 th
   .addCommand(runCommand())
   .addCommand(checkCommand());
 
-for (const command of [program, ...program.commands]) command.exitOverride();
+program.exitOverride();
+for (const command of program.commands) command.copyInheritedSettings(program);
+
+// Whoever reads our output may have seen enough, as `head` does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOfError(error);
+}
+
+/** The library's text, which may go on with a suggestion, in one line. */
+function usageError(text: string): string {
+  const problem = text
+    .replace(/^error: /, "")
+    .trim()
+    .replace(/\s*\n\s*/g, " ");
+  return `quorate: ${problem} (add --help for what is allowed)\n`;
 }
 
 /** One clear line for what the user or the world did wrong; the whole stack for what we did. */

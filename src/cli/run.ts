@@ -15,6 +15,9 @@ interface RunOptions {
   readonly out: string;
 }
 
+/** A second one ends the command at once; its processes follow when they notice. */
+const signals = ["SIGINT", "SIGTERM"] as const;
+
 export function runCommand(): Command {
   return new Command("run")
     .description("runs a scenario to its verdict: four verdicts with the evidence they rest on")
@@ -26,12 +29,12 @@ export function runCommand(): Command {
     .addHelpText("after", "\nExample:\n  quorate run scripts/first-traitor.ts --sim --seed 7")
     .action(async (file: string, options: RunOptions) => {
       const scenario = await loadScenario(file);
+      const host = options.sim ? "sim" : "ws";
       const interrupted = new AbortController();
       const stop = () => interrupted.abort();
-      process.once("SIGINT", stop);
-      process.once("SIGTERM", stop);
+      // The simulator never waits, so that no handler would run: there the signal does what it always does.
+      if (host === "ws") for (const signal of signals) process.once(signal, stop);
       const progress = progressLine(options.json === true);
-      const host = options.sim ? "sim" : "ws";
       progress.say(
         `${scenario.name}: ${scenario.replicas} replicas, ${scenario.workload.clients} clients, ${scenario.workload.operations} operations, ${host === "ws" ? "over WebSockets" : "in virtual time"}`,
       );
@@ -44,8 +47,7 @@ export function runCommand(): Command {
         onProgress: progress.show,
       }).finally(() => {
         progress.end();
-        process.off("SIGINT", stop);
-        process.off("SIGTERM", stop);
+        for (const signal of signals) process.off(signal, stop);
       });
       if (options.json) console.log(JSON.stringify(result));
       else for (const line of resultLines(result, relative(process.cwd(), file), paint)) console.log(line);

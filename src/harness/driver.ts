@@ -14,6 +14,7 @@ export interface Invocation {
 export class Driver {
   readonly #operations: number;
   readonly #window: number;
+  readonly #think: number;
   readonly #workloads: ReadonlyMap<ClientId, Workload>;
   /** Nothing is late before GST and the last timed fault. */
   readonly #patience: { readonly within: number; readonly from: number };
@@ -26,6 +27,7 @@ export class Driver {
     const shares = sharesOf(workload.operations, clients.length);
     this.#operations = workload.operations;
     this.#window = workload.window;
+    this.#think = workload.think;
     this.#workloads = new Map(
       clients.map((client, index) => [
         client,
@@ -87,11 +89,13 @@ export class Driver {
   /** A result arrived at `now`: what the client invokes next, and the faults whose moment this is. */
   returnedTo(client: ClientId, result: Uint8Array, now: number): { readonly next: Invocation[]; readonly faults: Fault[] } {
     this.#returned += 1;
-    this.progressed(now);
     const due = this.#waiting.filter(({ when }) => "afterReturns" in when && when.afterReturns <= this.#returned);
     this.#waiting = this.#waiting.filter((fault) => !due.includes(fault));
     // With several in flight a result need not be that of the latest operation, so it teaches the workload nothing.
-    return { next: this.#next(client, this.#window === 1 ? result : undefined), faults: due };
+    const next = this.#next(client, this.#window === 1 ? result : undefined);
+    // The bound of the next operation counts from its invocation.
+    this.progressed(next.length > 0 ? now + this.#think : now);
+    return { next, faults: due };
   }
 
   #next(client: ClientId, previous?: Uint8Array): Invocation[] {

@@ -183,12 +183,14 @@ function filledIn(parsed: ParsedDefinition, fail: (problem: string) => never): S
 
 /** Every node that is named has to be there. */
 function checkNodes({ replicas, workload, traitors, faults, expect }: ParsedDefinition, fail: (problem: string) => never): void {
-  const allowed = `expected replicas 0..${replicas - 1} or client-1..client-${workload.clients}`;
+  const numbers = `expected replicas 0..${replicas - 1}`;
+  const allowed = `${numbers} or client-1..client-${workload.clients}`;
   const known = (node: NodeReference): boolean => {
     const [, client] = /^client-([1-9]\d*)$/.exec(`${node}`) ?? [];
     return client === undefined ? /^\d+$/.test(`${node}`) && Number(node) < replicas : Number(client) <= workload.clients;
   };
-  for (const node of Object.keys(traitors)) if (!known(node as NodeReference)) fail(`traitors: ${allowed}, got ${JSON.stringify(node)}`);
+  const beyond = Object.keys(traitors).find((node) => !/^(?:0|[1-9]\d*)$/.test(node) || Number(node) >= replicas);
+  if (beyond !== undefined) fail(`traitors: ${numbers} (clients cannot be traitors yet), got ${JSON.stringify(beyond)}`);
   for (const [index, fault] of faults.entries()) {
     if (fault.fault === "partition") {
       const stranger = fault.groups.flat().find((node) => !known(node));

@@ -23,11 +23,19 @@ async function importFile(path: string, file: string): Promise<{ readonly defaul
   } catch (cause) {
     if ((cause as Error).name === "LabError")
       throw new LabError((cause as LabError).code, `${path}: ${(cause as Error).message}`, { cause });
-    const [line] = String((cause as Error).message ?? cause).split("\n");
-    throw new LabError("bad-scenario", `${path}: it does not load: ${line}`, { cause });
+    throw new LabError("bad-scenario", `${path}: it does not load: ${whyNot(cause)}`, { cause });
   } finally {
     await unregister?.();
   }
+}
+
+/** One line of what was thrown, with the place of a mistake in the syntax. */
+function whyNot(cause: unknown): string {
+  const { name, message = String(cause), stack = "" } = (cause ?? {}) as Partial<Error>;
+  // The TypeScript loader counts the errors first, then names each with its place; for JavaScript Node.js puts the place above the message.
+  const [place] = name === "SyntaxError" ? (/^\S+:\d+(?=\n)/.exec(stack) ?? []) : [];
+  const [line = ""] = message.replace(/^Transform failed with .*\n/, "").split("\n");
+  return place === undefined ? line : `${place}: ${line}`;
 }
 
 /** Only where a TypeScript file meets a Node.js that was started without a loader. */

@@ -90,17 +90,20 @@ class ReplicaProcess {
   /** A node that met a bug does nothing more. The user hears one line; the stack goes beside the trace. */
   fail(error: unknown): void {
     this.#parts?.host.stop();
-    this.#parts?.trace.flush();
-    const message: FromChild = { type: "failed", ...this.#told(error as Error) };
+    const message: FromChild = { type: "failed", ...this.#told(error) };
     if (process.connected) process.send?.(message, () => process.exit(3));
     else process.exit(3);
+    this.#parts?.trace.flush();
   }
 
   /** By name: a custom traitor's file may have loaded its own copy of the class. */
-  #told(error: Partial<LabError>): Pick<LabError, "code" | "message" | "exitCode"> {
-    const { name, code = "replica-failed", message = String(error), exitCode = 2, stack = message } = error;
-    if (name === "LabError") return { code, message, exitCode };
-    const what = `${name === undefined || name === "Error" ? "" : `${name}: `}${oneLine(message)}`;
+  #told(error: unknown): Pick<LabError, "code" | "message" | "exitCode"> {
+    if (error instanceof Error && error.name === "LabError") {
+      const { code, message, exitCode } = error as LabError;
+      return { code, message, exitCode };
+    }
+    const what = oneLine(String(error));
+    const stack = error instanceof Error ? error.stack : what;
     if (!this.#task) return { code: "replica-failed", message: `a replica failed: ${what}`, exitCode: 3 };
     const { id, tracePath } = this.#task;
     const path = tracePath.replace(/jsonl$/, "crash.txt");

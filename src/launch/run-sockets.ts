@@ -20,6 +20,7 @@ import { networkOf, retryOf, type Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
 import { parseTrace } from "../harness/trace-text.ts";
 import { ClientHost } from "../node/client-host.ts";
+import { checkBehaviour } from "../traitors/catalogue.ts";
 import { createOpener, type Opener } from "../wire/open.ts";
 import { hexToBytes } from "../wire/schema.ts";
 import { createClientSeal } from "../wire/seal.ts";
@@ -146,7 +147,7 @@ class SocketRunner {
   judged(): SocketRun {
     const names = this.#cluster.replicas.map((id) => replicaName(id));
     const lists = names.map((name) =>
-      parseTrace(wholeLines(readFileSync(join(this.#options.directory, `${name}.jsonl`), "utf8"))).map((record) => ({
+      parseTrace(readFileSync(join(this.#options.directory, `${name}.jsonl`), "utf8")).map((record) => ({
         ...record,
         at: rounded(record.at - this.#origin),
       })),
@@ -168,7 +169,7 @@ class SocketRunner {
     for (const id of this.#cluster.replicas) {
       const behaviours = this.#scenario.traitors[id];
       if (!behaviours) continue;
-      const data = behaviours.flatMap((behaviour) => ("make" in behaviour ? [] : [behaviour]));
+      const data = behaviours.flatMap((behaviour) => ("make" in behaviour ? [] : [checkBehaviour(behaviour)]));
       tasks.set(id, data.length === behaviours.length ? { behaviours: data } : { behaviours: [], module: this.#moduleOf(id) });
     }
     return tasks;
@@ -296,11 +297,6 @@ function replyOpener(file: ClusterFile, cluster: Cluster): Opener<AnyMessage> {
     verify: nativeScheme.verify,
     digest: nativeDigest,
   });
-}
-
-/** A SIGKILL may cut the last line short. */
-function wholeLines(text: string): string {
-  return text.slice(0, text.lastIndexOf("\n") + 1);
 }
 
 /** Whole microseconds keep traces readable. */

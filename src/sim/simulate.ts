@@ -65,6 +65,8 @@ class Run {
   readonly #keys: Keys;
   readonly #restarts = new Map<number, number>();
   #groups: readonly (readonly NodeName[])[] = [];
+  /** Faults whose moment has come and that are not carried out yet: the last return may bring one. */
+  #due = 0;
 
   constructor(scenario: Scenario, options: SimulateOptions) {
     this.#scenario = scenario;
@@ -177,11 +179,18 @@ class Run {
   #returned(client: ClientId, result: Uint8Array): void {
     const { next, faults } = this.#driver.returnedTo(client, result, this.now);
     // Not within the step that returned: the client's effects come to their end first.
-    for (const fault of faults) this.#world.at(this.now, () => this.#fire(fault));
+    this.#due += faults.length;
+    for (const fault of faults) {
+      this.#world.at(this.now, () => {
+        this.#due -= 1;
+        this.#fire(fault);
+      });
+    }
     for (const invocation of next) this.#world.at(this.now + this.#scenario.workload.think, () => this.#invoke(invocation));
   }
 
   #fire(fault: Fault): void {
+    if ("replica" in fault && !this.#applies(fault)) return;
     switch (fault.fault) {
       case "partition":
         this.#groups = fault.groups.map((group) => group.map(nameOfNode));
@@ -203,8 +212,13 @@ class Run {
     }
   }
 
+  /** What is down can be neither killed nor paused, and no resume brings it back: a record of it would mislead the judge. */
+  #applies({ fault, replica }: Extract<Fault, { replica: number }>): boolean {
+    const { up, running } = this.#world.inspect(replicaId(replica));
+    return { kill: up, start: !up, pause: running, resume: up && !running }[fault];
+  }
+
   #restart(id: ReplicaId, storage: "kept" | "lost"): void {
-    if (this.#world.inspect(id).up) return;
     const incarnation = (this.#restarts.get(id) ?? 0) + 1;
     this.#restarts.set(id, incarnation);
     this.#world.start(id, storage, (slot) => this.#of(replicaName(id), { event: "restart", incarnation, storage, slot }));
@@ -215,6 +229,7 @@ class Run {
   }
 
   #settled(): boolean {
+    if (this.#due > 0) return false;
     const watched = this.#cluster.replicas.filter((id) => !this.#scenario.traitors[id]).map((id) => this.#world.inspect(id));
     return new Set(watched.filter(({ running, halted }) => running && !halted).map(({ executed }) => executed)).size <= 1;
   }

@@ -19,7 +19,7 @@ import {
   status,
   viewChange,
 } from "../support/forge.ts";
-import { outline, Rig, sent } from "../support/rig.ts";
+import { outline, Rig, rejected, sent } from "../support/rig.ts";
 
 /** A short history with a checkpoint, a view change and a laggard; returns all effects of all replicas. */
 function drama(): string {
@@ -80,7 +80,9 @@ describe("a core", () => {
     for (const voter of [0, 2, 3]) rig.receive(1, commit(rig, voter, 7, 1, someDigest("other")));
     expect(rig.state(1).halted).toBe(true);
     expect(outline(rig.ask(1, rig.request(1, 2)))).toEqual([]);
-    expect(outline(rig.receive(1, viewChange(rig, 0, 1)))).toEqual([]);
+    const heard = rig.receive(1, viewChange(rig, 0, 1));
+    expect(rejected(heard)).toEqual(["halted"]);
+    expect(outline(heard)).toEqual([]);
     expect(rig.timeout(1, "status")).toEqual([]);
   });
 });

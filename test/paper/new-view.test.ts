@@ -165,6 +165,7 @@ const wrong: readonly (readonly [string, (scene: Scene) => Verified<NewView>])[]
   ["V too small (A45)", ({ rig, v, o }) => sealNewView(rig, 1, v.slice(0, 2), o)],
   ["an empty V (A45)", ({ rig }) => sealNewView(rig, 1, [], [])],
   ["a sender twice in V (A45)", ({ rig, v, o }) => sealNewView(rig, 1, [...v.slice(0, 2), ...v.slice(1, 2)], o)],
+  ["a sender twice beside enough others (A45)", ({ rig, v, o }) => sealNewView(rig, 1, [...v, ...v.slice(2)], o)],
   ["a stranger in V (A45)", ({ rig, v, o }) => sealNewView(rig, 1, v.with(2, { sender: replicaId(9), digest: c }), o)],
 ];
 

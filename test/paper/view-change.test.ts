@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Verified } from "../../src/core/message.ts";
 import {
   bare,
+  bodyOf,
   type Certificate,
   checkpointProof,
   commit,
@@ -61,6 +62,18 @@ describe("leaving a view", () => {
     for (const voter of [1, 2]) rig.receive(3, prepare(rig, voter, 0, 2, digestIn(later)));
     expect(votes(rig.effects[3] ?? [])).toEqual(before);
     expect(before).toEqual(["send prepare"]);
+  });
+
+  it("rule 30: a body that comes after leaving draws no PREPARE, nor a COMMIT where enough PREPAREs wait for it", () => {
+    const rig = new Rig();
+    const proposal = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+    rig.receive(3, bare(rig, 0, 1, digestIn(proposal)));
+    for (const voter of [1, 2]) rig.receive(3, prepare(rig, voter, 0, 1, digestIn(proposal)));
+    leave(rig, 3, 1, [1, 2]);
+    rig.receive(3, bodyOf(rig, 2, proposal));
+    expect(votes(rig.effects[3] ?? [])).toEqual([]);
+    for (const voter of [0, 1, 2]) rig.receive(3, commit(rig, voter, 0, 1, digestIn(proposal)));
+    expect(rig.executed()[3]).toBe(1);
   });
 
   it("rule 30: it goes on taking CHECKPOINTs, and COMMITs of the view that it left", () => {
@@ -247,6 +260,22 @@ describe("a view change of a traitor", () => {
     expect(rig.executed()).toEqual([1, 2, 2, 2]);
     for (const id of [1, 2, 3]) expect(rig.decisions(id)[0]).toEqual(rig.decisions(0)[0]);
   });
+
+  it("rule 31: what one replica executed survives two view changes in a row, the first of which gets nothing done", () => {
+    const rig = new Rig();
+    rig.ask(0, rig.request(1, 1));
+    rig.settle((from, to, message) => from !== 3 && to !== 3 && (message.kind !== "commit" || to === 0));
+    expect(rig.executed()).toEqual([1, 0, 0, 0]);
+    rig.partition([0], [1, 2, 3]);
+    for (const id of [1, 2, 3]) rig.ask(id, rig.request(1, 1));
+    const stalled = 1;
+    rig.advance(8_000, (_from, _to, message) => message.kind !== "prepare" || message.view !== stalled);
+    expect(rig.executed()).toEqual([1, 1, 1, 1]);
+    for (const id of [1, 2, 3]) {
+      expect(rig.state(id).view).toBeGreaterThan(stalled);
+      expect(rig.decisions(id)[0]).toEqual(rig.decisions(0)[0]);
+    }
+  });
 });
 
 describe("who moves, and who does not", () => {
@@ -280,7 +309,8 @@ describe("who moves, and who does not", () => {
 
   it("rule 44: one replica's view changes count once, its latest", () => {
     const rig = new Rig({ n: 7 });
-    for (const view of [1, 2, 3, 4, 5]) rig.receive(3, viewChange(rig, 2, view));
+    for (const view of [1, 2, 3, 4, 5]) expect(rejected(rig.receive(3, viewChange(rig, 2, view)))).toEqual([]);
+    for (const view of [4, 5]) expect(rejected(rig.receive(3, viewChange(rig, 2, view)))).toEqual(["stale-view-change"]);
     rig.receive(3, viewChange(rig, 4, 3));
     expect(rig.state(3).view).toBe(0);
     rig.receive(3, viewChange(rig, 5, 9));
@@ -327,7 +357,8 @@ describe("who moves, and who does not", () => {
 
   it("rule 45, A51: a view change for the last view there is moves nobody, alone or beside an honest one", () => {
     const rig = new Rig();
-    rig.receive(3, viewChange(rig, 2, Number.MAX_SAFE_INTEGER));
+    expect(rejected(rig.receive(3, viewChange(rig, 2, Number.MAX_SAFE_INTEGER)))).toEqual(["bad-view-change"]);
+    rig.receive(3, viewChange(rig, 2, 2 ** 52));
     expect(rig.state(3).view).toBe(0);
     rig.receive(3, viewChange(rig, 1, 1));
     expect(rig.state(3).view).toBe(1);

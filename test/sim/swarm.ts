@@ -92,7 +92,7 @@ export function swarmScenario(seed: number): Scenario {
   const random = createRandom(seed).fork("swarm");
   const chance = (probability: number): boolean => random.float() < probability;
   const between = (from: number, to: number): number => from + random.next(to - from + 1);
-  const replicas = chance(0.75) ? 4 : 7;
+  const replicas = chance(0.85) ? 4 : 7;
   const clients = between(1, 3);
   const stableFrom = between(1_000, 4_000);
   const checkpointInterval = between(4, 16);

@@ -13,7 +13,7 @@ export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): 
   if (!belongsHere(context, proposal)) return;
   if (message.sender !== context.primary) return context.reject("not-primary", proposal);
   const log = context.slotLog(message.slot);
-  if (log.prePrepare) return onSecondProposal(context, log, log.prePrepare, proposal);
+  if (log.prePrepare) return onSecondProposal(context, log.prePrepare, proposal);
   if (message.digest === context.nullDigest) return context.reject("empty-batch", proposal);
   const { batch } = proposal;
   if (batch && !batch.valid) {
@@ -30,34 +30,44 @@ export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): 
 
 /** Accepts the one proposal of this view for its slot, from the primary or from O of a new view, and votes once the body is here. */
 export function acceptProposal(context: Context, proposal: Verified<PrePrepare>): void {
-  const { slot, digest } = proposal.message;
+  const { slot } = proposal.message;
   const log = context.slotLog(slot);
   if (proposal.batch?.valid && proposal.body) learnBody(context, proposal.body, proposal.batch, proposal.message);
   log.prePrepare = withBody(context, proposal);
   context.persist({ type: "accepted", message: log.prePrepare });
   for (const vote of log.prepares.values()) confront(context, log, vote);
-  if (!context.hasBody(digest)) wantBody(context, proposal.message);
+  wantBody(context, proposal.message);
   prepare(context, log);
   context.touched.add(slot);
 }
 
 /** Remembers a valid body under its digest. Its requests are pending from now on (rule 41). */
 export function learnBody(context: Context, bytes: Uint8Array, batch: Batch, { slot, digest }: Pick<PrePrepare, "slot" | "digest">): void {
-  const known = context.bodies.get(digest);
-  if (known) known.slot = Math.max(known.slot, slot) as Slot;
-  else context.bodies.set(digest, { bytes, batch, slot });
-  context.missingBodies.delete(digest);
+  const wanted = context.missingBodies.get(digest);
+  if (!context.bodies.has(digest)) context.bodies.set(digest, { bytes, batch, slot: wanted?.slot ?? slot });
+  wantBody(context, { slot, digest });
   for (const request of batch.requests) {
     const { sender, number } = request.message;
     if (!context.table.isNew(sender, number)) continue;
     context.pending.add(request, context.now);
     context.pending.markProposed(sender, number);
   }
+  if (!context.missingBodies.delete(digest)) return;
+  for (const log of context.slots.values()) {
+    if (log.prePrepare?.message.digest !== digest) continue;
+    prepare(context, log);
+    context.touched.add(log.slot);
+  }
 }
 
-/** Notes that a body is needed for a slot; `transfer.ts` asks for it (rule 15, A34). */
+/**
+ * Notes that a slot needs this body: it is kept as long as the last slot that names it, for a traitor may name one batch twice
+ * (A19), and `transfer.ts` asks for it where it is not here (rule 15, A34).
+ */
 export function wantBody(context: Context, { slot, digest }: Pick<PrePrepare, "slot" | "digest">): void {
-  if (!context.missingBodies.has(digest)) context.missingBodies.set(digest, { slot, attempt: 0 });
+  const noted = context.bodies.get(digest) ?? context.missingBodies.get(digest);
+  if (noted) noted.slot = Math.max(noted.slot, slot) as Slot;
+  else if (digest !== context.nullDigest) context.missingBodies.set(digest, { slot, attempt: 0 });
 }
 
 /** A proposal of O travels without its body; where the body is known it rides along, to be kept and sent again with it. */
@@ -107,8 +117,8 @@ function confront(context: Context, log: SlotLog, { message }: Verified<Prepare>
 /** COMMITs count in whatever view they were cast: q of them are proof for ever (rules 18, 22, 30). */
 export function onCommit(context: Context, vote: Verified<Commit>): void {
   const { message } = vote;
-  if (message.slot <= Math.min(context.stable, context.executed)) return context.reject("outside-window", vote);
   if (message.slot > context.high) return keepForLater(context, vote);
+  if (!isOpen(context, message.slot)) return context.reject("outside-window", vote);
   const log = context.slotLog(message.slot);
   const known = log.commitOf(message.sender, message.view);
   if (known) return onSecondVote(context, known, vote);
@@ -121,8 +131,13 @@ export function adoptCommitCertificate(context: Context, commits: readonly Verif
   const proven = provenCommit(context.cluster, commits);
   if (!proven) return false;
   for (const commit of commits) compareWithKnown(context, commit);
-  if (proven.slot > context.executed && proven.slot <= context.high) settle(context, context.slotLog(proven.slot), { ...proven, commits });
+  if (proven.slot > context.executed && isOpen(context, proven.slot)) settle(context, context.slotLog(proven.slot), { ...proven, commits });
   return true;
+}
+
+/** In the window; or not executed here yet, of which a replica far behind keeps one window's worth (rule 30). */
+function isOpen({ stable, executed, high, cluster }: Context, slot: Slot): boolean {
+  return slot > stable ? slot <= high : slot > executed && slot <= executed + cluster.limits.window;
 }
 
 /** A certificate may hold the other face of somebody's COMMIT (A03). */
@@ -160,7 +175,7 @@ function settle(context: Context, log: SlotLog, certificate: NonNullable<SlotLog
     return;
   }
   log.committed = certificate;
-  if (!context.hasBody(certificate.digest)) wantBody(context, { slot: log.slot, digest: certificate.digest });
+  wantBody(context, { slot: log.slot, digest: certificate.digest });
 }
 
 /** View and window checks that PRE-PREPARE and PREPARE share (rules 13, 18). */
@@ -181,7 +196,7 @@ function keepForLater(context: Context, vote: EarlyMessage): void {
 }
 
 /** The same proposal again may bring the body that was missing; another one for the slot is equivocation (A18). */
-function onSecondProposal(context: Context, log: SlotLog, known: Verified<PrePrepare>, proposal: Verified<PrePrepare>): void {
+function onSecondProposal(context: Context, known: Verified<PrePrepare>, proposal: Verified<PrePrepare>): void {
   if (known.message.digest !== proposal.message.digest) {
     context.evidence(proposal.message.sender, "pre-prepare", known, proposal);
     return context.reject("equivocation", proposal);
@@ -197,8 +212,6 @@ function onSecondProposal(context: Context, log: SlotLog, known: Verified<PrePre
   const untimely = whyUntimely(context, proposal.message.digest, proposal.batch);
   if (untimely) return context.reject(untimely, proposal);
   learnBody(context, proposal.body, proposal.batch, proposal.message);
-  prepare(context, log);
-  context.touched.add(log.slot);
 }
 
 /** The first vote counts; a different second one is proof against its signer (A02, A03). */

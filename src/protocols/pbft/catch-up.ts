@@ -1,12 +1,12 @@
 /** Receiver-driven retransmission: STATUS says what a replica has, the answer brings what it lacks (docs/protocol.md A.7; TOCS'02 §5.2). */
 import type { ReplicaId, Slot, View } from "../../core/ids.ts";
-import type { Verified } from "../../core/message.ts";
+import type { Signed, Verified } from "../../core/message.ts";
 import { adoptCommitCertificate, withBody } from "./agreement.ts";
 import { adoptCheckpointProof, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
-import type { Certificate, Checkpoint, Commit, Status } from "./messages.ts";
-import { relayPending } from "./proposing.ts";
-import { fetchMissing } from "./transfer.ts";
+import type { Certificate, Checkpoint, Commit, PrePrepare, Status } from "./messages.ts";
+import { relayOverdue, relayPending } from "./proposing.ts";
+import { fetchMissing, spend } from "./transfer.ts";
 
 /** Slots that one answer serves; the next STATUS asks for more (rule 55). */
 const slotsPerAnswer = 64;
@@ -38,7 +38,7 @@ export function statusTick(context: Context): void {
   if (stuck) {
     repeatProposals(context);
     relayPending(context, requestsRelayed);
-  }
+  } else relayOverdue(context);
   fetchMissing(context);
 }
 
@@ -93,7 +93,8 @@ export function onCertificate(context: Context, certificate: Verified<Certificat
 function statusMessage(
   context: Context,
 ): ReturnType<typeof context.seal<{ kind: "status" } & Omit<Status, "sender" | "incarnation" | "kind">>> {
-  const slots = Math.max(0, context.high - context.executed);
+  // A replica far behind tells of its next window; what lies above counts as missing.
+  const slots = Math.max(0, Math.min(context.high - context.executed, context.cluster.limits.window));
   const prepared = new Uint8Array(Math.ceil(slots / 8));
   const committed = new Uint8Array(Math.ceil(slots / 8));
   for (const log of context.slots.values()) {
@@ -137,9 +138,16 @@ function sendOwnVotes(context: Context, { sender, executed, prepared, committed 
     if (!log || hasBit(committed, bit)) continue;
     if (log.ownCommit) context.send(sender, log.ownCommit);
     if (hasBit(prepared, bit)) continue;
-    if (context.isPrimary && log.prePrepare) context.send(sender, withBody(context, log.prePrepare));
+    if (context.isPrimary && log.prePrepare) context.send(sender, affordable(context, sender, log.prePrepare));
     else if (log.ownPrepare) context.send(sender, log.ownPrepare);
   }
+}
+
+/** With its body while the peer's share of bytes lasts; else the peer has to ask for that (rule 55, A61). */
+function affordable(context: Context, peer: ReplicaId, proposal: Verified<PrePrepare>): Signed<PrePrepare> {
+  const whole = withBody(context, proposal);
+  const { message, payload, signature } = whole;
+  return spend(context, peer, whole.body?.length ?? 0) ? whole : { message, payload, signature };
 }
 
 /** Case (f), mandatory: with it one correct peer is enough to catch up (rule 53). */

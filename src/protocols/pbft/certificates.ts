@@ -7,10 +7,13 @@ import type { Digest, Slot, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
 import type { Checkpoint, Commit, NewView, PrePrepare, PreparedCertificate, ViewChange } from "./messages.ts";
 
+/** No run comes near this view or slot; close to 2^53 the next one could not be told from it (A51). */
+export const numberMax = 2 ** 52;
+
 /** What C proves: q CHECKPOINTs of distinct replicas for one (slot, digest); undefined when it proves nothing (rule 27). */
 export function provenCheckpoint(cluster: Cluster, votes: readonly Verified<Checkpoint>[]): { slot: Slot; digest: Digest } | undefined {
   const first = votes[0]?.message;
-  if (!first || distinctSenders(votes) < cluster.quorums.checkpoint) return undefined;
+  if (!first || first.slot > numberMax || distinctSenders(votes) < cluster.quorums.checkpoint) return undefined;
   const agree = votes.every(({ message }) => message.slot === first.slot && message.digest === first.digest);
   return agree ? { slot: first.slot, digest: first.digest } : undefined;
 }
@@ -40,6 +43,7 @@ export function isPreparedCertificate(cluster: Cluster, { prePrepare, prepares }
 /** Rule 32, as a whole: undefined when valid, else what is wrong. */
 export function whyBadViewChange(cluster: Cluster, { message }: Verified<ViewChange>): string | undefined {
   if (message.view < 1) return "view 0 is never changed to";
+  if (message.view > numberMax) return `view ${message.view} is beyond any run`;
   if (message.stable === 0 && message.checkpoints.length > 0) return "the genesis checkpoint needs no proof";
   if (message.stable > 0) {
     const proven = provenCheckpoint(cluster, message.checkpoints);

@@ -85,8 +85,8 @@ export class Context {
   /** CHECKPOINTs above the stable one, the newest few of each replica. */
   readonly checkpoints: Map<Slot, Map<ReplicaId, Verified<Checkpoint>>> = new Map();
   transfer: Transfer | undefined;
-  /** Since when f+1 replicas are known to be ahead of what this one can execute (rule 29). */
-  behindSince: number | undefined;
+  /** A checkpoint of f+1 replicas that this one has not reached, and since when it is known (rule 29). */
+  behind: { readonly slot: Slot; readonly since: number } | undefined;
 
   /** The latest VIEW-CHANGE of each replica (rule 44), own included. */
   readonly viewChanges: Map<ReplicaId, Verified<ViewChange>> = new Map();

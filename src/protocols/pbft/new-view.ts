@@ -94,12 +94,19 @@ function enter(context: Context, newView: Verified<NewView>, viewChanges: readon
 /** Redoes all phases above min-s; what was executed is agreed again and not executed again. */
 function restartSlots(context: Context, proposals: readonly Verified<PrePrepare>[]): void {
   for (const log of context.slots.values()) log.leaveView();
+  const decided = new Set([...context.slots.values()].map(({ committed }) => committed?.digest));
+  // Nobody may have what only the old view's proposals named.
+  for (const digest of context.missingBodies.keys()) if (!decided.has(digest)) context.missingBodies.delete(digest);
   context.pending.unpropose();
   for (const proposal of proposals) {
     const { slot, digest } = proposal.message;
     if (slot <= context.stable) continue;
     const fate = context.slots.get(slot)?.committed;
-    if (fate && fate.digest !== digest) return context.halt(`the new view ${context.view} contradicts slot ${slot}, decided here`);
+    if (fate && fate.digest !== digest) {
+      // Decided in a later view than this one, which came late: it proves nothing against the fault bound.
+      if (fate.view >= context.view) continue;
+      return context.halt(`the new view ${context.view} contradicts slot ${slot}, decided here`);
+    }
     acceptProposal(context, proposal);
     for (const request of context.bodies.get(digest)?.batch.requests ?? []) {
       context.pending.markProposed(request.message.sender, request.message.number);

@@ -111,6 +111,19 @@ export class PendingRequests {
     return oldest;
   }
 
+  /** Of each client that has waited since `before` or longer, the first request that is in no proposal. `since` as above. */
+  *overdue(before: number, since: number): Iterable<Verified<Request>> {
+    for (const queue of this.#clients.values()) {
+      const [first] = queue.requests.values();
+      if (!first || Math.max(first.learnedAt, queue.executedAt, since) > before) continue;
+      for (const { request, proposed } of queue.requests.values()) {
+        if (proposed) continue;
+        yield request;
+        break;
+      }
+    }
+  }
+
   #queue(client: ClientId): ClientQueue {
     const queue = this.#clients.get(client) ?? { requests: new Map<RequestNumber, PendingRequest>(), executedAt: 0 };
     this.#clients.set(client, queue);

@@ -5,6 +5,7 @@ import { encodeBatch } from "../../wire/batch.ts";
 import { acceptProposal } from "./agreement.ts";
 import type { Context } from "./context.ts";
 import { replyTo } from "./execution.ts";
+import { currentTimeoutMs } from "./view-change.ts";
 
 export function onRequest(context: Context, request: Verified<Request>): void {
   const { sender, number, operation } = request.message;
@@ -35,11 +36,26 @@ export function relayPending(context: Context, most: number = Number.POSITIVE_IN
   }
 }
 
+/**
+ * Nor must it count against a primary that keeps others busy: what has waited for half the timeout is relayed again, one request of
+ * each client (rule 42, A68).
+ */
+export function relayOverdue(context: Context): void {
+  if (!context.active || context.isPrimary) return;
+  const before = context.now - currentTimeoutMs(context) / 2;
+  for (const request of context.pending.overdue(before, Math.max(context.viewEnteredAt, context.fetchEndedAt))) {
+    context.send(context.primary, request);
+  }
+}
+
 /** Proposes while there is something to propose and room for it: window and pipeline (rule 24). */
 export function propose(context: Context): void {
   while (context.active && context.isPrimary && !context.halted) {
     const { pipeline } = context.cluster.limits;
-    if (context.nextSlot > Math.min(context.high, Math.max(context.executed, context.stable) + pipeline)) return;
+    const covered = Math.max(context.executed, context.stable);
+    // Other views may have gone on without this one.
+    context.nextSlot = Math.max(context.nextSlot, covered + 1) as Slot;
+    if (context.nextSlot > Math.min(context.high, covered + pipeline)) return;
     const requests = nextBatch(context);
     if (requests.length === 0) return;
     const timestamp = Math.floor((context.wall.earliest + context.wall.latest) / 2);

@@ -1,7 +1,10 @@
 /** Coming back after a restart with what was persisted (rules 73, 74): never vote differently, be able to say it again. */
-import type { Slot, View } from "../../core/ids.ts";
+import type { Slot } from "../../core/ids.ts";
+import { invariant } from "../../core/invariant.ts";
+import { wantBody } from "./agreement.ts";
 import type { Context } from "./context.ts";
 import type { PbftRecord } from "./durable.ts";
+import type { NewView } from "./messages.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 
 /** Rebuilds the state from the records, oldest first. Decided slots above the last snapshot come back from the other replicas. */
@@ -9,7 +12,8 @@ export function recover(context: Context, records: readonly PbftRecord[]): void 
   for (const record of records) apply(context, record);
   const newest = Math.max(0, ...context.snapshots.keys()) as Slot;
   const held = context.snapshots.get(newest);
-  if (held) restoreSnapshot(context, newest, held);
+  const restored = !held || restoreSnapshot(context, newest, held);
+  invariant(restored, `the own state of slot ${newest} is none`);
   for (const slot of context.slots.keys()) if (slot <= context.stable) context.slots.delete(slot);
   context.fetchEndedAt = context.now;
   context.viewEnteredAt = context.now;
@@ -32,7 +36,7 @@ function apply(context: Context, record: PbftRecord): void {
       return leave(context, record.message);
     case "new-view":
       context.entered = { newView: record.message, viewChanges: record.viewChanges };
-      return enterView(context, record.message.message.view);
+      return enterView(context, record.message.message);
     case "snapshot":
       context.snapshots.set(record.slot, record);
       return;
@@ -52,8 +56,12 @@ function restoreVote(context: Context, proposal: Extract<PbftRecord, { type: "ac
   const log = context.slotLog(slot);
   log.leaveView();
   log.prePrepare = proposal;
-  if (proposal.batch?.valid && proposal.body) context.bodies.set(digest, { bytes: proposal.body, batch: proposal.batch, slot });
-  else if (!context.hasBody(digest)) context.missingBodies.set(digest, { slot, attempt: 0 });
+  if (proposal.batch?.valid && proposal.body && !context.bodies.has(digest)) {
+    const named = context.missingBodies.get(digest)?.slot ?? slot;
+    context.bodies.set(digest, { bytes: proposal.body, batch: proposal.batch, slot: named });
+    context.missingBodies.delete(digest);
+  }
+  wantBody(context, proposal.message);
   if (context.isPrimary || !context.hasBody(digest)) return;
   log.ownPrepare = context.seal({ kind: "prepare", view, slot, digest });
   log.prepares.set(context.self, log.ownPrepare);
@@ -73,8 +81,10 @@ function leave(context: Context, message: Extract<PbftRecord, { type: "view-chan
   context.viewChanges.set(context.self, message);
 }
 
-function enterView(context: Context, view: View): void {
+/** Its record alone binds this replica to O: the crash may have come before those of the single proposals (rules 69, 70). */
+function enterView(context: Context, { view, prePrepares }: NewView): void {
   context.view = view;
   context.active = true;
   for (const log of context.slots.values()) log.leaveView();
+  for (const proposal of prePrepares) if (proposal.message.slot > context.stable) restoreVote(context, proposal);
 }

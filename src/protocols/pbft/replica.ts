@@ -144,7 +144,8 @@ function wants(context: Context, { kind, sender, view, slot, digest }: Peek): bo
   const log = context.slots.get(slot as Slot);
   if (kind === "prepare") {
     if (slot <= context.stable || view === undefined || view < context.view) return false;
-    return view !== context.view || log?.prepares.get(sender as never)?.message.digest !== digest;
+    const known = log?.prepares.get(sender as never)?.message;
+    return known?.view !== view || known.digest !== digest;
   }
   if (kind === "commit") {
     if (slot <= Math.min(context.stable, context.executed)) return false;

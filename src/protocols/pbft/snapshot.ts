@@ -1,6 +1,5 @@
 /** The whole replicated state as bytes (rule 26): what a checkpoint digest covers and a state transfer moves. */
 import type { Slot } from "../../core/ids.ts";
-import { invariant } from "../../core/invariant.ts";
 import { decode, encode } from "../../wire/msgpack.ts";
 import { hexToBytes, type Plain } from "../../wire/schema.ts";
 import type { Context, HeldSnapshot } from "./context.ts";
@@ -21,13 +20,21 @@ export function takeSnapshot(context: Context): HeldSnapshot {
   return { bytes, digest: context.digest("checkpoint", bytes) };
 }
 
-/** Replaces state, dedup table and clock together (rule 100, M84). The digest was checked against a certified one before. */
-export function restoreSnapshot(context: Context, slot: Slot, { bytes }: HeldSnapshot): void {
+/**
+ * Replaces state, dedup table and clock together (rule 100, M84). The digest was checked against a certified one before: false,
+ * and a state that is good for nothing, when more than f signed for bytes that are no snapshot.
+ */
+export function restoreSnapshot(context: Context, slot: Slot, { bytes }: HeldSnapshot): boolean {
   const decoded = decode(bytes, snapshotLimits);
-  invariant(decoded.ok, "a certified state is no snapshot");
-  const [, clock, , rows, application] = decoded.value as [number, number, Uint8Array, Plain, Uint8Array];
-  context.service.restore(application);
-  context.table.restore(rows);
-  context.clock = clock;
-  context.executed = slot;
+  if (!decoded.ok) return false;
+  try {
+    const [, clock, , rows, application] = decoded.value as [number, number, Uint8Array, Plain, Uint8Array];
+    context.service.restore(application);
+    context.table.restore(rows);
+    context.clock = clock;
+    context.executed = slot;
+    return true;
+  } catch {
+    return false;
+  }
 }

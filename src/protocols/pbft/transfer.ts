@@ -1,7 +1,7 @@
 /** Getting bytes by their digest: batch bodies, view changes, whole states (rules 15, 35, 99-103). Any peer may answer; none is believed. */
 import { type ReplicaId, replicaName, type Slot } from "../../core/ids.ts";
 import type { Batch, Verified } from "../../core/message.ts";
-import { learnBody, prepare, whyUntimely } from "./agreement.ts";
+import { learnBody, whyUntimely } from "./agreement.ts";
 import { collect, holdSnapshot, provenAhead } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { BatchBody, Fetch, Snapshot, ViewChange } from "./messages.ts";
@@ -14,7 +14,9 @@ const fetchesMax = 64;
 
 /** Asks for all that is missing: each time the next peer, so one that stalls costs one interval (A59). */
 export function fetchMissing(context: Context): void {
-  for (const [digest, wanted] of [...context.missingBodies].slice(0, fetchesMax)) {
+  // The least asked for first: bodies that nobody has must not keep others waiting (A34).
+  const bodies = [...context.missingBodies].sort(([, a], [, b]) => a.attempt - b.attempt);
+  for (const [digest, wanted] of bodies.slice(0, fetchesMax)) {
     ask(context, context.others, wanted.attempt++, { what: "batch", slot: wanted.slot, digest });
   }
   fetchViewChanges(context);
@@ -38,14 +40,15 @@ export function fetchViewChanges(context: Context): void {
 function fetchState(context: Context): void {
   const ahead = provenAhead(context);
   if (!ahead) {
-    context.behindSince = undefined;
+    context.behind = undefined;
     // Ordinary progress overtook the fetch: the view timer runs again (rule 47).
     if (context.transfer) context.fetchEndedAt = context.now;
     context.transfer = undefined;
     return;
   }
-  context.behindSince ??= context.now;
-  if (!context.transfer && context.now - context.behindSince < context.cluster.timing.statusIntervalMs) return;
+  // Ever new checkpoints ahead are no reason to fetch, as long as each is reached in time.
+  if (!context.behind || context.executed >= context.behind.slot) context.behind = { slot: ahead.slot, since: context.now };
+  if (!context.transfer && context.now - context.behind.since < context.cluster.timing.statusIntervalMs) return;
   if (!context.transfer || ahead.slot > context.transfer.slot) {
     context.transfer = { ...ahead, attempt: context.transfer?.attempt ?? 0 };
   }
@@ -64,7 +67,8 @@ export function onFetch(context: Context, request: Verified<Fetch>): void {
   const answer = answerTo(context, request.message);
   if (!answer) {
     // What lies below the stable checkpoint is gone; its proof says where to go on (rule 52).
-    if (what !== "view-change" && slot <= context.stable && context.stableProof.length > 0) {
+    const size = context.stableProof.reduce((bytes, { payload }) => bytes + payload.length, 0);
+    if (what !== "view-change" && slot <= context.stable && size > 0 && spend(context, sender, size)) {
       context.send(sender, context.seal({ kind: "certificate", votes: context.stableProof }));
     }
     return;
@@ -108,11 +112,6 @@ export function onBatchBody(context: Context, message: Verified<BatchBody>): voi
   // Still missing, so it is asked for and measured again.
   if (untimely) return context.reject(untimely, message);
   learnBody(context, message.body, message.batch, { slot: wanted.slot, digest });
-  for (const log of context.slots.values()) {
-    if (log.prePrepare?.message.digest !== digest) continue;
-    prepare(context, log);
-    context.touched.add(log.slot);
-  }
 }
 
 function onInvalidBody(context: Context, message: Verified<BatchBody>, code: Parameters<Context["reject"]>[0]): void {
@@ -132,9 +131,9 @@ export function onSnapshot(context: Context, message: Verified<Snapshot>): void 
   if (!transfer || transfer.slot !== slot || transfer.digest !== digest || slot <= executed || !message.body) {
     return context.reject("unsolicited", message);
   }
-  restoreSnapshot(context, slot, { digest, bytes: message.body });
+  if (!restoreSnapshot(context, slot, { digest, bytes: message.body })) return context.halt(`the certified state of slot ${slot} is none`);
   context.transfer = undefined;
-  context.behindSince = undefined;
+  context.behind = undefined;
   context.fetchEndedAt = context.now;
   context.observe({ event: "install", slot, digest, from: replicaName(sender) });
   context.pending.drop((client, number) => !context.table.isNew(client, number));
@@ -143,7 +142,7 @@ export function onSnapshot(context: Context, message: Verified<Snapshot>): void 
 }
 
 /** A peer draws a bounded number of bytes a second, whatever it asks for (rule 55, A61). */
-function spend(context: Context, peer: ReplicaId, bytes: number): boolean {
+export function spend(context: Context, peer: ReplicaId, bytes: number): boolean {
   const { frameBytes } = context.cluster.limits;
   const credit = context.fetchCredit.get(peer) ?? { bytes: 2 * frameBytes, at: context.now };
   const refill = ((context.now - credit.at) * frameBytes) / context.cluster.timing.idleStatusIntervalMs;
