@@ -24,7 +24,14 @@ export interface WallInterval {
 /** `now` is the host's monotonic clock in ms; the only time that timers know (rule 48). */
 export type Input<M, R = unknown> =
   | { readonly type: "start"; readonly now: number; readonly recovered?: readonly R[] }
-  | { readonly type: "receive"; readonly now: number; readonly wall: WallInterval; readonly message: Verified<M> }
+  | {
+      readonly type: "receive";
+      readonly now: number;
+      readonly wall: WallInterval;
+      readonly message: Verified<M>;
+      /** Whose link it came over, where the host knows; votes count whoever relays them, requests for an answer do not. */
+      readonly from?: ReplicaId;
+    }
   | { readonly type: "request"; readonly now: number; readonly wall: WallInterval; readonly request: Verified<Request> }
   | { readonly type: "timeout"; readonly now: number; readonly wall: WallInterval; readonly timer: string }
   | { readonly type: "link-up"; readonly now: number; readonly peer: ReplicaId };

@@ -85,7 +85,13 @@ export class ReplicaHost<M extends AnyMessage, R> {
         : peer.role === "replica" && message.kind !== "reply";
     if (!fits) return watcher.did({ type: "reject", rejection: { code: "peer-mismatch", from, kind: message.kind } });
     if (message.kind === "request") this.#step({ type: "request", ...this.#time(), request: opened.message as Verified<Request> });
-    else this.#step({ type: "receive", ...this.#time(), message: opened.message as Verified<M> });
+    else
+      this.#step({
+        type: "receive",
+        ...this.#time(),
+        message: opened.message as Verified<M>,
+        ...(peer.role === "replica" && { from: peer.id }),
+      });
   }
 
   #time(): { now: number; wall: WallInterval } {

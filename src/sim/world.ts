@@ -250,7 +250,10 @@ export class World<M extends AnyMessage, R> {
     if (opened.message.kind === "reply") return this.#setup.watcher.rejected(to, { code: "peer-mismatch", from, kind: "reply" });
     const [now, wall] = [this.now, this.#wall()];
     if (opened.message.kind === "request") this.#step(replica, { type: "request", now, wall, request: opened as Verified<Request> });
-    else this.#step(replica, { type: "receive", now, wall, message: opened as Verified<M> });
+    else {
+      const peer = this.#replicas.find(({ id }) => replicaName(id) === from);
+      this.#step(replica, { type: "receive", now, wall, message: opened as Verified<M>, ...(peer && { from: peer.id }) });
+    }
   }
 
   #deliverToClient(from: NodeName, id: ClientId, signed: Signed<AnyMessage>, frame: SimFrame<M>): void {

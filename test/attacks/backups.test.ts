@@ -92,7 +92,7 @@ describe("COMMIT without being prepared (A04)", () => {
     expect([first?.view, second?.view]).toEqual([0, 1]);
     expect(first?.slot).toBe(second?.slot);
     // The one that was deceived notices, and goes no further (rule 36).
-    expect(attack.of("halt", "replica-0")[0]?.reason).toContain("contradicts slot 1");
+    expect(attack.of("halt", "replica-0")[0]?.reason).toContain("leaves out slot 1");
   });
 });
 
@@ -115,7 +115,7 @@ describe("hidden votes (A05)", () => {
   });
 
   it("stop everything when f+1 hide them from all that are correct", () => {
-    const hidden = traitors.withhold({ kinds: ["prepare", "commit", "certificate"], to: [0, 1] });
+    const hidden = [traitors.withhold({ kinds: ["prepare", "commit", "certificate"], to: [0, 1] }), traitors.withhold({ kinds: "reply" })];
     const attack = new Attack({ traitors: { 2: hidden, 3: hidden }, within: "3s" });
     attack.expectStall();
     expect(attack.of("decide", "replica-0")).toEqual([]);
@@ -185,8 +185,8 @@ describe("one phase left out (A17)", () => {
   });
 
   it("by f+1 replicas stops everything", () => {
-    // Certificates would hold their COMMITs too.
-    const quiet = traitors.withhold({ kinds: ["commit", "certificate"] });
+    // Certificates would hold their COMMITs too, and clients would believe two equal replies.
+    const quiet = traitors.withhold({ kinds: ["commit", "certificate", "reply"] });
     const attack = new Attack({ traitors: { 2: quiet, 3: quiet }, within: "3s" });
     attack.expectStall();
     expect(attack.sent("commit", 0, 1).length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** docs/protocol.md A.5, first half: leaving a view. Replica 3 is the backup under test, replica 1 the next primary. */
+/** docs/protocol.md A.5, first part: leaving a view. Replica 3 is the backup under test, replica 1 the next primary. */
 import { describe, expect, it } from "vitest";
 import type { Verified } from "../../src/core/message.ts";
 import {

@@ -8,11 +8,11 @@ interface Process {
 
 /** Those that run; one that has ended and was not waited for is no process any more. */
 function processes(): Process[] {
-  return execFileSync("ps", ["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="], { encoding: "utf8" })
+  return execFileSync("ps", ["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=", "-o", "comm="], { encoding: "utf8" })
     .trim()
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
-    .filter(([, , state = ""]) => !state.startsWith("Z"))
+    .filter(([, , state = "", command]) => !state.startsWith("Z") && command !== "ps")
     .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
 }
 

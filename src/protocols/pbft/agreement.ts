@@ -78,15 +78,16 @@ export function withBody(context: Context, proposal: Verified<PrePrepare>): Veri
 
 /** At most one PREPARE per (view, slot), never without the body, never by the primary (rules 15, 16). */
 export function prepare(context: Context, log: SlotLog): void {
-  if (!log.prePrepare || log.ownPrepare || context.isPrimary || !context.active) return;
+  if (!log.prePrepare || log.ownPrepare || !context.active) return;
   const { view, slot, digest } = log.prePrepare.message;
   if (!context.hasBody(digest)) return;
   const proposal = withBody(context, log.prePrepare);
   if (proposal !== log.prePrepare) {
-    // The body came later; it is durable before the vote that vouches for it (rule 66).
+    // The body came later; it is durable before any vote that vouches for it (rules 65, 66).
     log.prePrepare = proposal;
     context.persist({ type: "accepted", message: proposal });
   }
+  if (context.isPrimary) return;
   const vote = context.seal({ kind: "prepare", view, slot, digest });
   log.ownPrepare = vote;
   log.prepares.set(context.self, vote);
@@ -131,7 +132,10 @@ export function adoptCommitCertificate(context: Context, commits: readonly Verif
   const proven = provenCommit(context.cluster, commits);
   if (!proven) return false;
   for (const commit of commits) compareWithKnown(context, commit);
-  if (proven.slot > context.executed && isOpen(context, proven.slot)) settle(context, context.slotLog(proven.slot), { ...proven, commits });
+  // A slot that has its fate already is compared with it: two fates break the fault bound (rule 36).
+  const known = context.slots.get(proven.slot);
+  if (known) settle(context, known, { ...proven, commits });
+  else if (proven.slot > context.executed && isOpen(context, proven.slot)) settle(context, context.slotLog(proven.slot), { ...proven, commits });
   return true;
 }
 

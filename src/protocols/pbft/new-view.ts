@@ -76,6 +76,7 @@ function enter(context: Context, newView: Verified<NewView>, viewChanges: readon
   const { view, prePrepares } = newView.message;
   const plan = planNewView(viewChanges, context.nullDigest);
   if (plan.stable > context.stable) adoptCheckpointProof(context, plan.proof);
+  if (context.halted) return;
   context.persist({ type: "new-view", message: newView, viewChanges });
   context.view = view;
   context.active = true;
@@ -85,8 +86,9 @@ function enter(context: Context, newView: Verified<NewView>, viewChanges: readon
   for (const [sender, known] of context.viewChanges) if (known.message.view <= view) context.viewChanges.delete(sender);
   context.held.clear();
   context.observe({ event: "new-view", view });
-  restartSlots(context, prePrepares);
   const last = plan.stable + plan.choices.length;
+  if (last < context.executed) return context.halt(`the new view ${view} leaves out slot ${last + 1}, decided here`);
+  restartSlots(context, prePrepares);
   context.nextSlot = (Math.max(last, context.stable) + 1) as Slot;
   relayPending(context);
 }

@@ -4,7 +4,7 @@
  * No handler calls another rule's handler, so the order of consequences stands in one place: {@link advance}.
  */
 import type { CoreState, Input, Peek } from "../../core/contract.ts";
-import type { Slot, View } from "../../core/ids.ts";
+import type { ReplicaId, Slot, View } from "../../core/ids.ts";
 import { unreachable } from "../../core/invariant.ts";
 import type { Verified } from "../../core/message.ts";
 import { agree, onCommit, onPrePrepare, onPrepare } from "./agreement.ts";
@@ -53,7 +53,7 @@ function handle(context: Context, input: Input<PbftMessage, PbftRecord>): void {
       if (input.recovered) recover(context, input.recovered);
       return statusTick(context);
     case "receive":
-      return receive(context, input.message);
+      return receive(context, input.message, input.from);
     case "request":
       return onRequest(context, input.request);
     case "timeout":
@@ -65,9 +65,12 @@ function handle(context: Context, input: Input<PbftMessage, PbftRecord>): void {
   }
 }
 
-function receive(context: Context, received: Verified<PbftMessage>): void {
+function receive(context: Context, received: Verified<PbftMessage>, from?: ReplicaId): void {
   // Generic over the union: each branch narrows message and wrapper together.
   const { message } = received;
+  // An answer costs its asker's budget: replayed by another, old questions would use up the share of new ones (rule 55, A61).
+  const asks = message.kind === "status" || message.kind === "fetch";
+  if (asks && from !== undefined && from !== message.sender) return context.reject("peer-mismatch", received);
   const as = <K extends PbftMessage["kind"]>(_kind: K) => received as Verified<Extract<PbftMessage, { kind: K }>>;
   switch (message.kind) {
     case "pre-prepare":
@@ -80,9 +83,12 @@ function receive(context: Context, received: Verified<PbftMessage>): void {
       return onCheckpoint(context, as(message.kind));
     case "view-change":
       return onViewChange(context, as(message.kind));
-    case "new-view":
+    case "new-view": {
+      const before = context.candidates.get(message.sender);
       onNewView(context, as(message.kind));
-      return fetchViewChanges(context);
+      // A repetition asks for nothing: the tick does (rule 55).
+      return context.candidates.get(message.sender) === before ? undefined : fetchViewChanges(context);
+    }
     case "status":
       return onStatus(context, as(message.kind));
     case "fetch":
