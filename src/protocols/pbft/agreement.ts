@@ -179,7 +179,7 @@ function settle(context: Context, log: SlotLog, certificate: NonNullable<SlotLog
     return;
   }
   log.committed = certificate;
-  wantBody(context, { slot: log.slot, digest: certificate.digest });
+  if (log.slot > context.executed) wantBody(context, { slot: log.slot, digest: certificate.digest });
 }
 
 /** View and window checks that PRE-PREPARE and PREPARE share (rules 13, 18). */

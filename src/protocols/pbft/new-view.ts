@@ -87,7 +87,9 @@ function enter(context: Context, newView: Verified<NewView>, viewChanges: readon
   context.held.clear();
   context.observe({ event: "new-view", view });
   const last = plan.stable + plan.choices.length;
-  if (last < context.executed) return context.halt(`the new view ${view} leaves out slot ${last + 1}, decided here`);
+  // What a later view decided proves nothing against this one, which came late.
+  const leftOut = [...context.slots.values()].find(({ slot, committed }) => slot > last && committed && committed.view < view);
+  if (leftOut) return context.halt(`the new view ${view} leaves out slot ${leftOut.slot}, decided here`);
   restartSlots(context, prePrepares);
   context.nextSlot = (Math.max(last, context.stable) + 1) as Slot;
   relayPending(context);
