@@ -1,5 +1,5 @@
 /** Loads a scenario from a user's file: TypeScript through tsx, JavaScript as it is. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { LabError } from "../core/lab-error.ts";
@@ -8,7 +8,9 @@ import { checkedScenario, type Scenario } from "../harness/scenario.ts";
 /** @throws LabError of one line when there is no such file, it does not load, or what it exports is no scenario */
 export async function loadScenario(path: string): Promise<Scenario> {
   const file = resolve(path);
-  if (!existsSync(file)) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (!found) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
+  if (!found.isFile()) throw new LabError("no-scenario", `${path}: expected a file, this is a folder`);
   if (!/\.(ts|mts|js|mjs)$/.test(file))
     throw new LabError("no-scenario", `${path}: expected a .ts, .mts, .js or .mjs file that exports a scenario`);
   const loaded = await importFile(path, file);
@@ -21,8 +23,8 @@ async function importFile(path: string, file: string): Promise<{ readonly defaul
   try {
     return (await import(pathToFileURL(file).href)) as { default?: unknown };
   } catch (cause) {
-    if ((cause as Error).name === "LabError")
-      throw new LabError((cause as LabError).code, `${path}: ${(cause as Error).message}`, { cause });
+    if (cause instanceof Error && cause.name === "LabError")
+      throw new LabError((cause as LabError).code, `${path}: ${cause.message}`, { cause });
     throw new LabError("bad-scenario", `${path}: it does not load: ${whyNot(cause)}`, { cause });
   } finally {
     await unregister?.();

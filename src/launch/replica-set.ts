@@ -1,6 +1,5 @@
 /** A set of replica processes on this machine: started, linked up, killed, paused, cut off, and stopped without orphans. */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,8 +41,10 @@ interface Slot {
   links: { replicas: number; clients: number };
   progress: ReplicaProgress;
   paused: boolean;
-  /** Killed or stopped on purpose. */
+  /** False once it was killed or stopped on purpose, or has died. */
   wanted: boolean;
+  /** When the process before has ended, and with it its port is free. */
+  gone: Promise<unknown>;
   life: number;
   failure: LabError | undefined;
 }
@@ -72,6 +73,7 @@ export class ReplicaSet {
       progress: unstarted,
       paused: false,
       wanted: true,
+      gone: Promise.resolve(),
       life: 0,
       failure: undefined,
     }));
@@ -120,8 +122,8 @@ export class ReplicaSet {
     for (const slot of this.#slots) send(slot, { type: "origin", at });
   }
 
-  /** SIGKILL, at once. */
-  kill(id: number): void {
+  /** SIGKILL, at once. @returns when the process is gone */
+  async kill(id: number): Promise<void> {
     const slot = this.#slot(id);
     slot.wanted = false;
     slot.child?.kill("SIGKILL");
@@ -129,15 +131,23 @@ export class ReplicaSet {
     slot.links = { replicas: 0, clients: 0 };
     slot.paused = false;
     slot.child = undefined;
+    await slot.gone;
   }
 
-  /** Starts a killed replica again, on the port that the others know. Its memory is gone, and with it all that it stored. */
+  /** Starts a replica again that was killed or died, on the port that the others know. Its memory is gone, and with it all that it stored. */
   async start(id: number): Promise<void> {
     const slot = this.#slot(id);
-    if (slot.child) return;
+    if (slot.wanted) return;
     const { port } = slot;
     slot.wanted = true;
+    slot.failure = undefined;
     slot.port = 0;
+    await slot.gone;
+    // Killed once more, or everything stopped, in the meantime.
+    if (!slot.wanted) {
+      slot.port = port;
+      return;
+    }
     this.#spawn(id, port);
     await this.#until(() => slot.port > 0, "listening");
     this.#tellPeers();
@@ -176,12 +186,10 @@ export class ReplicaSet {
       this.#slots.map(async (slot) => {
         const { child } = slot;
         slot.wanted = false;
-        if (!child || child.exitCode !== null || child.signalCode !== null) return;
-        const gone = once(child, "exit");
-        child.kill("SIGCONT");
+        child?.kill("SIGCONT");
         send(slot, { type: "stop" });
-        const timer = setTimeout(() => child.kill("SIGKILL"), stopMs);
-        await gone;
+        const timer = setTimeout(() => child?.kill("SIGKILL"), stopMs);
+        await slot.gone;
         clearTimeout(timer);
         slot.child = undefined;
       }),
@@ -216,16 +224,13 @@ export class ReplicaSet {
       port,
     };
     slot.child = child;
+    slot.gone = new Promise((resolve) => child.once("close", resolve));
     slot.life += 1;
     slot.progress = unstarted;
     child.on("message", (message: FromChild) => this.#hear(slot, child, message));
     child.on("error", (error) => this.#died(id, slot, child, error.message));
-    child.on("exit", (code, signal) => {
-      const ended = () => this.#died(id, slot, child, signal ?? `exit code ${code}`);
-      // What it told last may still be on its way.
-      if (child.connected) child.once("disconnect", ended);
-      else ended();
-    });
+    // Not "exit": what the child told last may then still be on its way.
+    child.on("close", (code, signal) => this.#died(id, slot, child, signal ?? `exit code ${code}`));
     child.send(traitor ? { ...task, ...traitor } : task);
   }
 
@@ -242,6 +247,7 @@ export class ReplicaSet {
     if (slot.child !== child) return;
     slot.child = undefined;
     if (slot.wanted) {
+      slot.wanted = false;
       slot.failure ??= new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
       this.#options.onDeath(slot.failure);
     }

@@ -240,7 +240,7 @@ class SocketRunner {
         set.heal();
         return this.#harness({ event: "heal" });
       case "kill":
-        set.kill(fault.replica);
+        void set.kill(fault.replica);
         return this.#of(fault.replica, { event: "crash" });
       case "pause":
         set.pause(fault.replica);

@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "../core/lab-error.ts";
+import { merge } from "../harness/merge.ts";
 import type { Judgement, Result } from "../harness/result.ts";
 import type { Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
 import { formatRecord } from "../harness/trace-text.ts";
-import { simulate } from "../sim/simulate.ts";
+import { type SimulateOptions, simulate } from "../sim/simulate.ts";
 import { runOverSockets } from "./run-sockets.ts";
 
 export interface RunOptions {
@@ -33,7 +34,7 @@ export async function run(scenario: Scenario, options: RunOptions = {}): Promise
   const started = performance.now();
   const { judgement, records } =
     host === "sim"
-      ? simulate(scenario, { seed, ...(onProgress && { onProgress }) })
+      ? simulated(scenario, { seed, ...(onProgress && { onProgress }) })
       : await runOverSockets(scenario, {
           seed,
           directory: join(directory, "nodes"),
@@ -42,6 +43,12 @@ export async function run(scenario: Scenario, options: RunOptions = {}): Promise
           ...(signal && { signal }),
         });
   return keep(directory, judgement, records, (performance.now() - started) / 1_000);
+}
+
+/** A trace that is kept has logical clocks, whichever host wrote it (DESIGN section 8). */
+function simulated(scenario: Scenario, options: SimulateOptions): { judgement: Judgement; records: readonly TraceRecord[] } {
+  const { records, ...judgement } = simulate(scenario, options);
+  return { judgement, records: merge([records]) };
 }
 
 function keep(directory: string, judgement: Judgement, records: readonly TraceRecord[], seconds: number): Result {

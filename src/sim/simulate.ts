@@ -12,7 +12,7 @@ import { type Fault, isCut, nameOfNode } from "../faults/fault.ts";
 import { transmit } from "../faults/network.ts";
 import { Driver, type Invocation } from "../harness/driver.ts";
 import { judge } from "../harness/judge.ts";
-import { type Judgement, verdictRecord } from "../harness/result.ts";
+import { type Result, verdictRecord } from "../harness/result.ts";
 import { runRecord } from "../harness/run-record.ts";
 import { clusterOf, networkOf, retryOf, type Scenario } from "../harness/scenario.ts";
 import type { TraceRecord } from "../harness/trace.ts";
@@ -35,8 +35,9 @@ export interface SimulateOptions {
   readonly onProgress?: (returned: number, total: number) => void;
 }
 
-export interface Simulation {
-  readonly judgement: Judgement;
+/** The verdicts; `seconds` are virtual ones, and no file is written. */
+export interface Simulation extends Result {
+  /** The whole trace, its verdict last. */
   readonly records: readonly TraceRecord[];
 }
 
@@ -51,7 +52,8 @@ export function simulate(scenario: Scenario, options: SimulateOptions): Simulati
   run.toEnd();
   const records = run.records();
   const judgement = judge(records);
-  return { judgement, records: [...records, verdictRecord(judgement, run.now)] };
+  const result: Result = { ...judgement, trace: null, report: null, seconds: run.now / 1_000 };
+  return { ...result, records: [...records, verdictRecord(judgement, run.now)] };
 }
 
 class Run {

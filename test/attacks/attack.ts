@@ -3,8 +3,8 @@ import { expect } from "vitest";
 import type { Judgement } from "../../src/harness/result.ts";
 import { type ScenarioDefinition, scenario } from "../../src/harness/scenario.ts";
 import type { EventName, RecordOf, TraceRecord } from "../../src/harness/trace.ts";
-import { simulate } from "../../src/sim/simulate.ts";
 import { type Traitor, traitor } from "../../src/traitors/traitor.ts";
+import { simulated } from "../support/simulated.ts";
 
 export class Attack {
   readonly judgement: Judgement;
@@ -13,7 +13,7 @@ export class Attack {
   /** Four replicas and a small workload, unless the definition says otherwise; invariants are checked after each step. */
   constructor(definition: Partial<ScenarioDefinition>, seed = 1) {
     const whole = scenario({ name: "attack", replicas: 4, workload: { clients: 2, operations: 12 }, ...definition });
-    const { judgement, records } = simulate(whole, { seed, checked: true });
+    const { judgement, records } = simulated(whole, { seed, checked: true });
     this.judgement = judgement;
     this.#records = records;
   }
@@ -67,9 +67,10 @@ export class Attack {
     expect(this.of("treason").length).toBeGreaterThan(0);
   }
 
-  /** FORK: two correct nodes took different things for the truth, outside what is claimed. */
+  /** FORK: two correct nodes took different things for the truth, outside what is claimed. Proof stays proof even then (rule 36). */
   expectFork(): void {
-    const { agreement } = this.judgement.properties;
+    const { agreement, accountability } = this.judgement.properties;
+    expect(accountability.verdict).not.toBe("violated");
     expect(agreement).toMatchObject({ verdict: "violated", claimed: false });
     expect(agreement.counterexample?.records.length).toBeGreaterThan(0);
   }

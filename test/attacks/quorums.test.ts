@@ -72,6 +72,32 @@ describe("an ordering quorum one too small (B.5, M02)", () => {
   });
 });
 
+describe("a fork without a liar", () => {
+  it.each([1, 2, 3])("regression: accuses nobody, although replicas halt between two views with votes of the old one (seed %d)", (seed) => {
+    const attack = new Attack(
+      {
+        replicas: 6,
+        quorums: { order: 3, viewChange: 3 },
+        network: { delay: [1, 40] },
+        faults: [
+          faults.partition({ after: 0 }, [
+            [0, 1, 2, "client-1"],
+            [3, 4, 5, "client-2"],
+          ]),
+          // Both halves have decided something, and the second one goes on proposing.
+          faults.heal({ after: 3_300 }),
+        ],
+        workload: { clients: 2, operations: 80, window: 2, think: 100 },
+        within: "3s",
+      },
+      seed,
+    );
+    attack.expectFork();
+    expect(attack.of("halt").some(({ reason }) => reason.startsWith("the new view"))).toBe(true);
+    expect(attack.judgement.properties.accountability).toMatchObject({ claimed: true, verdict: "holds" });
+  });
+});
+
 describe("an ordering quorum one too large (B.5, M03)", () => {
   it("stalls four replicas as soon as one is silent", () => {
     const attack = new Attack({ quorums: { order: 4 }, traitors: { 3: traitors.silent() }, within: "3s" });

@@ -19,7 +19,7 @@ const patience = { timeout: 20_000, interval: 20 };
 
 /** Ports of loopback, in use until `free`. */
 async function takePorts(count: number) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  const servers = Array.from({ length: count }, () => createServer((socket) => socket.destroy()).listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
   const free = async (index: number): Promise<void> => {
     const server = servers[index];
@@ -69,7 +69,7 @@ describe("a set of replica processes", () => {
     const { set, connect } = await launch(newFolder());
     await set.linked(0);
     const client = connect(1);
-    set.kill(3);
+    await set.kill(3);
     const impostor = createImpostor(set.urls);
     await impostor.listen();
     // It calls nobody, being the highest number: the others call it, and hang up.

@@ -2,13 +2,14 @@
 import { describe, expect, it } from "vitest";
 import { faults } from "../../src/faults/fault.ts";
 import { type ScenarioDefinition, scenario } from "../../src/harness/scenario.ts";
-import { simulate } from "../../src/sim/simulate.ts";
+
+import { simulated } from "../support/simulated.ts";
 import { during, momentOf, type Records, recordsOf } from "./records.ts";
 
 const [cutAt, healedAt, longestMs] = [100, 1_500, 5];
 
 const run = (definition: Partial<ScenarioDefinition>, seed = 1) =>
-  simulate(scenario({ name: "network", replicas: 4, workload: { clients: 2, operations: 40, think: 50 }, ...definition }), {
+  simulated(scenario({ name: "network", replicas: 4, workload: { clients: 2, operations: 40, think: 50 }, ...definition }), {
     seed,
     checked: true,
   });

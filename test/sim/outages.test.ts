@@ -2,15 +2,15 @@
 import { describe, expect, it } from "vitest";
 import { faults } from "../../src/faults/fault.ts";
 import { type ScenarioDefinition, scenario } from "../../src/harness/scenario.ts";
-import { simulate } from "../../src/sim/simulate.ts";
 import { traitor } from "../../src/traitors/traitor.ts";
+import { simulated } from "../support/simulated.ts";
 import { contradictions, during, momentOf, recordsOf } from "./records.ts";
 
 const longestMs = 5;
 const workload = { clients: 2, operations: 60, think: 30 };
 
 const run = (definition: Partial<ScenarioDefinition>, seed = 1) =>
-  simulate(scenario({ name: "outages", replicas: 4, workload, limits: { checkpointInterval: 8, window: 16 }, ...definition }), {
+  simulated(scenario({ name: "outages", replicas: 4, workload, limits: { checkpointInterval: 8, window: 16 }, ...definition }), {
     seed,
     checked: true,
   });

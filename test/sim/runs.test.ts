@@ -5,13 +5,13 @@ import { faults } from "../../src/faults/fault.ts";
 import { judge } from "../../src/harness/judge.ts";
 import { type ScenarioDefinition, scenario } from "../../src/harness/scenario.ts";
 import { formatRecord, parseTrace } from "../../src/harness/trace-text.ts";
-import { simulate } from "../../src/sim/simulate.ts";
 import { traitors } from "../../src/traitors/catalogue.ts";
 import { traitor } from "../../src/traitors/traitor.ts";
+import { simulated } from "../support/simulated.ts";
 import { momentOf, type Records, recordsOf } from "./records.ts";
 
 const run = (definition: Partial<ScenarioDefinition> = {}, seed = 1) =>
-  simulate(scenario({ name: "runs", replicas: 4, workload: { operations: 10 }, ...definition }), { seed });
+  simulated(scenario({ name: "runs", replicas: 4, workload: { operations: 10 }, ...definition }), { seed });
 
 /** When the last thing happened; the verdict comes after. */
 const endOf = (records: Records): number => records.at(-2)?.at ?? 0;
@@ -88,7 +88,7 @@ describe("the clients of a run", () => {
 
   it("tell whoever watches how far they have come", () => {
     const heard: [number, number][] = [];
-    simulate(scenario({ name: "progress", replicas: 4, workload: { operations: 5 } }), {
+    simulated(scenario({ name: "progress", replicas: 4, workload: { operations: 5 } }), {
       seed: 1,
       onProgress: (returned, total) => heard.push([returned, total]),
     });

@@ -6,9 +6,9 @@ import { createRandom, type Random } from "../../src/core/random.ts";
 import { type Fault, faults, type NodeReference } from "../../src/faults/fault.ts";
 import { renderJudgement } from "../../src/harness/render.ts";
 import { type Scenario, scenario } from "../../src/harness/scenario.ts";
-import { simulate } from "../../src/sim/simulate.ts";
 import type { Behaviour } from "../../src/traitors/behaviour.ts";
 import { traitors } from "../../src/traitors/catalogue.ts";
+import { simulated } from "../support/simulated.ts";
 
 /** What the swarm has seen, so that a reader can tell that it was no quiet one. */
 export interface Sightings {
@@ -60,7 +60,7 @@ export function described({ seeds, betrayed, virtualMs, ...seen }: Sightings): s
 function runOne(seed: number, sightings: Sightings): string | undefined {
   const drawn = swarmScenario(seed);
   try {
-    const { judgement, records } = simulate(drawn, { seed, checked: seed % checkedEvery === 0 });
+    const { judgement, records } = simulated(drawn, { seed, checked: seed % checkedEvery === 0 });
     const { evidence } = judgement.properties.agreement;
     const count = (event: string): number => records.filter((record) => record.event === event).length;
     sightings.seeds += 1;

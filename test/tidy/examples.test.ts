@@ -17,14 +17,14 @@ function evaluate(code: string, ...names: readonly string[]): unknown {
 describe("the README", () => {
   it("shows a scenario that ends as it expects", () => {
     const example = evaluate(snippets[0] ?? "") as quorate.Scenario;
-    const { judgement } = quorate.simulate(example, { seed: 7 });
-    expect(judgement.surprises).toEqual([]);
-    expect(judgement.asExpected).toBe(true);
+    const result = quorate.simulate(example, { seed: 7 });
+    expect(result.surprises).toEqual([]);
+    expect(result.asExpected).toBe(true);
   });
 
   it("shows how to simulate one", () => {
-    const { judgement } = evaluate(snippets[1] ?? "", "judgement") as { judgement: quorate.Judgement };
-    expect(judgement.properties.agreement.verdict).toBe("holds");
+    const { result } = evaluate(snippets[1] ?? "", "result") as { result: quorate.Result };
+    expect(result.properties.agreement.verdict).toBe("holds");
   });
 
   it("has no other example that nobody runs", () => {

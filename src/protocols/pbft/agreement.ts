@@ -135,7 +135,8 @@ export function adoptCommitCertificate(context: Context, commits: readonly Verif
   // A slot that has its fate already is compared with it: two fates break the fault bound (rule 36).
   const known = context.slots.get(proven.slot);
   if (known) settle(context, known, { ...proven, commits });
-  else if (proven.slot > context.executed && isOpen(context, proven.slot)) settle(context, context.slotLog(proven.slot), { ...proven, commits });
+  else if (proven.slot > context.executed && isOpen(context, proven.slot))
+    settle(context, context.slotLog(proven.slot), { ...proven, commits });
   return true;
 }
 

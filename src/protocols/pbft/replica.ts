@@ -115,7 +115,8 @@ function advance(context: Context, since: string): void {
     const position = positionOf(context);
     moved = position !== before;
     before = position;
-    if (moved) replayBacklog(context);
+    // One that halted between two views holds votes of the old one: compared with the new, they would accuse the innocent.
+    if (moved && !context.halted) replayBacklog(context);
     propose(context);
   } while (!context.halted && (context.touched.size > 0 || moved));
 }
