@@ -80,7 +80,7 @@ const mistakes: readonly (readonly [string, unknown, string])[] = [
   ["a quorum larger than n", withField(["quorums", "order"], 5), "expected quorum order to be an integer in 1..4, got 5"],
   ["an unknown quorum", withField(["quorums", "orders"], 3), "quorums.orders: there is no such field"],
   ["an unknown field", withField(["colour"], "red"), "colour: there is no such field"],
-  ["a window below twice the interval", withField(["limits", "window"], 100), "limits.window: expected at least 128"],
+  ["a window below twice the interval", withField(["limits", "window"], 50), "limits.window: expected at least 64"],
   ["a negative limit", withField(["limits", "pipeline"], -1), "limits.pipeline: expected an integer in 1..4096"],
   ["batches smaller than operations", withField(["limits", "batchBytes"], 1024), "limits.batchBytes: expected at least 66560"],
   ["frames smaller than batches", withField(["limits", "frameBytes"], 4096), "limits.frameBytes: expected at least 528384"],

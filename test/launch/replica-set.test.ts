@@ -53,14 +53,16 @@ describe("a set of replica processes", () => {
     expect(childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([]);
   });
 
-  it("says who died though nobody stopped it, and goes on without it", async () => {
+  it("says who died though nobody stopped it, goes on without it, and starts it again", async () => {
     const { set, deaths, connect } = await launch(newFolder());
     await set.linked(0);
     process.kill(set.pids[3] ?? 0, "SIGKILL");
     await expect.poll(() => deaths, patience).toEqual(["replica 3 ended unexpectedly: SIGKILL"]);
     expect(decodeResult(await connect(1).invoke(kv.put("a", "1")))).toEqual({ type: "ok" });
-    const pids = set.pids.slice(0, 3);
-    expect(running(pids)).toHaveLength(3);
+    await set.start(3);
+    await set.linked(0);
+    const { pids } = set;
+    expect(running(pids)).toHaveLength(4);
     await set.stop();
     expect(running(pids)).toEqual([]);
   });

@@ -67,13 +67,13 @@ describe("the outbox", () => {
     expect(storage.records).toEqual(["1", "2"]);
   });
 
-  it("keeps the order when carrying out an effect pushes more", () => {
+  it("brings one effect to its end before the next, though carrying it out pushes more", () => {
     const storage = new SlowStorage();
     const done: string[] = [];
     const outbox: Outbox<never, string> = new Outbox<never, string>(storage, (effect) => {
       if (effect.type !== "cancel-timer") return;
-      done.push(effect.timer);
       if (effect.timer === "a") outbox.push(timer("pushed by a"));
+      done.push(effect.timer);
     });
     outbox.push(timer("a", "b"));
     expect(done).toEqual(["a", "b", "pushed by a"]);

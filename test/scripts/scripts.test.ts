@@ -19,7 +19,7 @@ async function outcome(script: string, host: "sim" | "ws") {
   const scenario = await loadScenario(join(repository, "scripts", script));
   const result = await run(scenario, { host, out: newFolder() });
   const again = judge(parseTrace(readFileSync(result.trace ?? "", "utf8")));
-  expect(again.properties).toEqual(result.properties);
+  expect(again.properties).toMatchObject(result.properties);
   return { code: exitCodeOf(result), surprises: result.surprises, host: result.host, scenario: result.scenario };
 }
 

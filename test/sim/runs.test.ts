@@ -115,10 +115,13 @@ describe("faults of a run", () => {
   });
 
   it("fire with the last return too, before the run is over", () => {
+    // With one delay for all messages, the three that run are done at the same moment.
     const { records, judgement } = run({
-      faults: [faults.partition({ afterReturns: 3 }, [[0, 1, 2], [3]]), faults.heal({ afterReturns: 10 })],
+      network: { delay: 5 },
+      faults: [faults.pause({ after: 1 }, 3), faults.resume({ afterReturns: 10 }, 3)],
     });
-    expect(momentOf(records, "heal")).toBe(recordsOf(records, "return").at(-1)?.at);
+    expect(momentOf(records, "resume")).toBe(recordsOf(records, "return").at(-1)?.at);
+    expect(recordsOf(records, "decide", "replica-3").length).toBe(recordsOf(records, "decide", "replica-0").length);
     expect(judgement.surprises).toEqual([]);
   });
 });

@@ -8,12 +8,17 @@ import type { Verified } from "../../core/message.ts";
 import type { Checkpoint, Commit, NewView, PrePrepare, PreparedCertificate, ViewChange } from "./messages.ts";
 
 /** No run comes near this view or slot; close to 2^53 the next one could not be told from it (A51). */
-export const numberMax = 2 ** 52;
+const numberMax = 2 ** 52;
+
+/** The slots after which a state is signed for (rule 25). */
+export function isCheckpointSlot({ limits }: Cluster, slot: Slot): boolean {
+  return slot % limits.checkpointInterval === 0 && slot <= numberMax;
+}
 
 /** What C proves: q CHECKPOINTs of distinct replicas for one (slot, digest); undefined when it proves nothing (rule 27). */
 export function provenCheckpoint(cluster: Cluster, votes: readonly Verified<Checkpoint>[]): { slot: Slot; digest: Digest } | undefined {
   const first = votes[0]?.message;
-  if (!first || first.slot > numberMax || distinctSenders(votes) < cluster.quorums.checkpoint) return undefined;
+  if (!first || !isCheckpointSlot(cluster, first.slot) || distinctSenders(votes) < cluster.quorums.checkpoint) return undefined;
   const agree = votes.every(({ message }) => message.slot === first.slot && message.digest === first.digest);
   return agree ? { slot: first.slot, digest: first.digest } : undefined;
 }

@@ -1,7 +1,7 @@
 /** Checkpoints, watermarks and garbage collection (docs/protocol.md A.4; OSDI'99 §4.3). */
 import type { Digest, ReplicaId, Slot } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import { numberMax, provenCheckpoint } from "./certificates.ts";
+import { isCheckpointSlot, provenCheckpoint } from "./certificates.ts";
 import type { Context } from "./context.ts";
 import type { Checkpoint } from "./messages.ts";
 import { takeSnapshot } from "./snapshot.ts";
@@ -30,7 +30,7 @@ export function holdSnapshot(context: Context, snapshot: { readonly digest: Dige
 export function onCheckpoint(context: Context, vote: Verified<Checkpoint>): void {
   const { slot, sender, digest } = vote.message;
   if (slot <= context.stable) return context.reject("stale-checkpoint", vote);
-  if (slot % context.cluster.limits.checkpointInterval !== 0 || slot > numberMax) return context.reject("outside-window", vote);
+  if (!isCheckpointSlot(context.cluster, slot)) return context.reject("outside-window", vote);
   const known = context.checkpoints.get(slot)?.get(sender);
   if (known?.message.digest === digest) return context.reject("duplicate", vote);
   if (known) {

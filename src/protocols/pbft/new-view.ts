@@ -26,7 +26,7 @@ export function proposeNewView(context: Context): boolean {
     prePrepares: plan.choices.map(({ slot, digest }) => context.seal({ kind: "pre-prepare", view: context.view, slot, digest })),
   });
   enter(context, newView, chosen);
-  context.broadcast(newView);
+  if (!context.halted) context.broadcast(newView);
   return true;
 }
 

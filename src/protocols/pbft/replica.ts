@@ -109,7 +109,7 @@ function advance(context: Context, since: string): void {
   let before = since;
   let moved: boolean;
   do {
-    while (joinOthers(context) || proposeNewView(context) || considerCandidates(context));
+    while (!context.halted && (joinOthers(context) || proposeNewView(context) || considerCandidates(context)));
     noteViewChangeQuorum(context);
     settleTouched(context);
     const position = positionOf(context);
