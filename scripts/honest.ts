@@ -4,6 +4,6 @@ import { scenario } from "quorate";
 export default scenario({
   name: "honest",
   replicas: 4,
-  workload: { clients: 2, operations: 200 },
+  workload: { clients: 2, operations: 100 },
   within: "10s",
 });

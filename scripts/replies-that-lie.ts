@@ -5,6 +5,6 @@ export default scenario({
   name: "replies that lie",
   replicas: 4,
   traitors: { 2: traitors.lieInReplies() },
-  workload: { clients: 2, operations: 100 },
+  workload: { clients: 2, operations: 50 },
   within: "10s",
 });

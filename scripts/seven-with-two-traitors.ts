@@ -5,6 +5,6 @@ export default scenario({
   name: "seven with two traitors",
   replicas: 7,
   traitors: { 0: traitors.silent(), 1: traitors.equivocate() },
-  workload: { clients: 2, operations: 100 },
+  workload: { clients: 2, operations: 40 },
   within: "15s",
 });

@@ -5,6 +5,6 @@ export default scenario({
   name: "silent primary",
   replicas: 4,
   traitors: { 0: traitors.silent() },
-  workload: { clients: 2, operations: 100 },
+  workload: { clients: 2, operations: 50 },
   within: "10s",
 });

@@ -5,6 +5,6 @@ export default scenario({
   name: "withholding backup",
   replicas: 4,
   traitors: { 3: traitors.withhold({ kinds: "commit", to: [1, 2] }) },
-  workload: { clients: 2, operations: 100 },
+  workload: { clients: 2, operations: 50 },
   within: "10s",
 });

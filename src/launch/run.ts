@@ -20,6 +20,7 @@ export interface RunOptions {
   /** The scenario's own file; needed for custom traitors over sockets. */
   readonly module?: string;
   readonly onProgress?: (returned: number, total: number) => void;
+  /** Ends a run over sockets, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -29,6 +30,7 @@ export interface RunOptions {
  */
 export async function run(scenario: Scenario, options: RunOptions = {}): Promise<Result> {
   const { host = "ws", seed = 1, out = "runs", module, onProgress, signal } = options;
+  signal?.throwIfAborted();
   const directory = join(out, `${slug(scenario.name)}-${seed}`);
   writable(directory, () => mkdirSync(directory, { recursive: true }));
   const started = performance.now();

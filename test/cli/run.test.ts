@@ -8,11 +8,13 @@ import { projectFile, useFolders } from "../support/folder.ts";
 import { childrenOf, running } from "../support/processes.ts";
 import { quorate, type Running, start } from "./support.ts";
 
+vi.setConfig({ maxConcurrency: 2 });
+
 const newFolder = useFolders();
 
 const waiting = { timeout: 20_000, interval: 50 };
 
-describe("the main script, over sockets", () => {
+describe.concurrent("the main script, over sockets", () => {
   it("prints one object and nothing else, which is also in result.json, and its trace is judged alike", async () => {
     const out = newFolder();
     const { code, stdout, stderr } = await quorate("run", "scripts/first-traitor.ts", "--json", "--seed", "5", "--out", out);
@@ -55,7 +57,7 @@ describe("the main script, over sockets", () => {
   });
 });
 
-describe("in the simulator", () => {
+describe.concurrent("in the simulator", () => {
   it("prints the verdicts on stdout and progress on stderr, and says what to try next", async () => {
     const out = newFolder();
     const { code, stdout, stderr } = await quorate("run", "scripts/first-traitor.ts", "--sim", "--seed", "7", "--out", out);
@@ -83,7 +85,6 @@ describe("in the simulator", () => {
 });
 
 describe.concurrent("an interrupted run over sockets", () => {
-  vi.setConfig({ maxConcurrency: 2 });
   const started: Running[] = [];
 
   afterAll(() => {

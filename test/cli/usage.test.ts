@@ -1,7 +1,9 @@
 /** What a user gets wrong is told in one line on stderr, with exit code 2 and without a stack. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { checkCommand } from "../../src/cli/check.ts";
+import { runCommand } from "../../src/cli/run.ts";
 import { scenario } from "../../src/harness/scenario.ts";
 import { formatRecord } from "../../src/harness/trace-text.ts";
 import { simulate } from "../../src/sim/simulate.ts";
@@ -62,18 +64,18 @@ describe.concurrent("one line for", () => {
 });
 
 describe("help", () => {
-  it("has an example for each command, and the version is that of the package", async () => {
-    const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
-    const [whole, run, check, shown] = await Promise.all([
-      quorate("--help"),
-      quorate("run", "--help"),
-      quorate("check", "--help"),
-      quorate("--version"),
-    ]);
-    for (const { code, stdout } of [whole, run, check]) {
-      expect(code).toBe(0);
-      expect(stdout).toMatch(/\nExamples?:\n {2}quorate /);
-    }
-    expect(shown).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  it("lists the commands, has examples, and goes to stdout", async () => {
+    const { code, stdout, stderr } = await quorate("--help");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const command of ["run", "check"]) expect(stdout).toMatch(new RegExp(`^ {2}(?:quorate )?${command} `, "m"));
+  });
+
+  it.each([runCommand, checkCommand])("has an example for each command", (command) => {
+    let shown = "";
+    const writeOut = (text: string): void => {
+      shown += text;
+    };
+    command().configureOutput({ writeOut }).outputHelp();
+    expect(shown).toMatch(/\nExample:\n {2}quorate /);
   });
 });

@@ -1,10 +1,11 @@
 /** What a stranger and a lying client send to the ports of a running set: no process dies, and an honest client is served meanwhile. */
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { clientId, digestOf, requestNumber, slot, view } from "../../src/core/ids.ts";
 import type { AnyMessage, Verified } from "../../src/core/message.ts";
 import { nativeScheme } from "../../src/crypto/native.ts";
 import { toCluster } from "../../src/launch/cluster-file.ts";
 import { type GeneratedCluster, generateCluster } from "../../src/launch/keys.ts";
+import type { ReplicaSet } from "../../src/launch/replica-set.ts";
 import { pbftSchemas } from "../../src/protocols/pbft/messages.ts";
 import { decodeResult, kv } from "../../src/services/key-value.ts";
 import type { HandshakeOptions } from "../../src/transport/handshake.ts";
@@ -18,7 +19,6 @@ import { closeAll, Stranger } from "../transport/support.ts";
 import { type Launched, launch, portOf, secretsOf, stopAll } from "./support.ts";
 
 afterEach(closeAll);
-afterEach(stopAll);
 
 const newFolder = useFolders();
 const patience = { timeout: 20_000, interval: 20 };
@@ -74,11 +74,20 @@ async function expectUnharmed({ set, deaths }: Launched, pids: readonly (number 
 }
 
 describe("the ports of a running set", () => {
+  let launched: Launched;
+  let pids: ReplicaSet["pids"];
+  let client: ReturnType<typeof keepAsking>;
+
+  beforeAll(async () => {
+    launched = await launch(newFolder(), { limits });
+    pids = launched.set.pids;
+    client = keepAsking(launched);
+    await launched.set.linked(1);
+  });
+  afterAll(stopAll);
+
   it("close on strangers, whatever they say", async () => {
-    const launched = await launch(newFolder(), { limits });
     const { set, keys } = launched;
-    const { pids } = set;
-    const client = keepAsking(launched);
     await client.goesOn();
 
     const donor = await Stranger.at(portOf(set.urls[0]));
@@ -116,10 +125,7 @@ describe("the ports of a running set", () => {
   });
 
   it("take no nonsense from a client with a good key: each piece is a rejection in the trace", async () => {
-    const launched = await launch(newFolder(), { limits });
     const { set, keys } = launched;
-    const { pids } = set;
-    const client = keepAsking(launched);
     await client.goesOn();
 
     const at = 1;

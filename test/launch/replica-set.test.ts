@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ReplicaId } from "../../src/core/ids.ts";
 import { nativeScheme } from "../../src/crypto/native.ts";
 import { toCluster } from "../../src/launch/cluster-file.ts";
@@ -10,9 +10,7 @@ import { createTransport } from "../../src/transport/transport.ts";
 import { hexToBytes } from "../../src/wire/schema.ts";
 import { useFolders } from "../support/folder.ts";
 import { childrenOf, running } from "../support/processes.ts";
-import { launch, secretsOf, stopAll, stopLater } from "./support.ts";
-
-afterEach(stopAll);
+import { type Launched, launch, secretsOf, stopAll, stopLater } from "./support.ts";
 
 const newFolder = useFolders();
 const patience = { timeout: 20_000, interval: 20 };
@@ -34,6 +32,8 @@ async function takePorts(count: number) {
 }
 
 describe("a set of replica processes", () => {
+  afterEach(stopAll);
+
   it("does not start when a port is in use: the error names the address, and every process ends", async () => {
     const before = childrenOf(process.pid);
     const { ports, free } = await takePorts(4);
@@ -52,25 +52,30 @@ describe("a set of replica processes", () => {
     await expect(started).rejects.toThrow(expect.objectContaining({ name: "AbortError" }));
     expect(childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([]);
   });
+});
+
+describe("a running set", () => {
+  let launched: Launched;
+
+  beforeAll(async () => {
+    launched = await launch(newFolder());
+    await launched.set.linked(0);
+  });
+  afterAll(stopAll);
 
   it("says who died though nobody stopped it, goes on without it, and starts it again", async () => {
-    const { set, deaths, connect } = await launch(newFolder());
-    await set.linked(0);
+    const { set, deaths, connect } = launched;
     process.kill(set.pids[3] ?? 0, "SIGKILL");
     await expect.poll(() => deaths, patience).toEqual(["replica 3 ended unexpectedly: SIGKILL"]);
     expect(decodeResult(await connect(1).invoke(kv.put("a", "1")))).toEqual({ type: "ok" });
     await set.start(3);
     await set.linked(0);
-    const { pids } = set;
-    expect(running(pids)).toHaveLength(4);
-    await set.stop();
-    expect(running(pids)).toEqual([]);
+    expect(running(set.pids)).toHaveLength(4);
   });
 
   it("lets nobody in with the keys of another cluster, and the true replica back in", async () => {
-    const { set, connect } = await launch(newFolder());
-    await set.linked(0);
-    const client = connect(1);
+    const { set, connect } = launched;
+    const client = connect(2);
     await set.kill(3);
     const impostor = createImpostor(set.urls);
     await impostor.listen();
@@ -84,6 +89,13 @@ describe("a set of replica processes", () => {
     await set.start(3);
     await set.linked(0);
     expect(decodeResult(await client.invoke(kv.get("a")))).toEqual({ type: "value", value: "1" });
+  });
+
+  it("is gone when it has stopped", async () => {
+    const { pids } = launched.set;
+    expect(running(pids)).toHaveLength(4);
+    await launched.set.stop();
+    expect(running(pids)).toEqual([]);
   });
 });
 

@@ -111,7 +111,7 @@ export function swarmScenario(seed: number): Scenario {
     },
     faults: [
       ...(chance(0.6) ? drawPartitions(random.fork("partitions"), { replicas, clients, stableFrom }) : []),
-      ...(chance(0.6) ? drawOutage(random.fork("outage"), { replicas, liar, stableFrom }) : []),
+      ...(chance(0.6) ? drawOutages(random.fork("outages"), { replicas, liar, stableFrom }) : []),
     ],
     // Think time spreads the operations over all that happens.
     workload: { clients, operations: between(20, 40), window: between(1, 3), keys: between(1, 4), think: between(0, 150) },
@@ -142,9 +142,10 @@ function drawPartitions(random: Random, { replicas, clients, stableFrom }: Cast)
 }
 
 function drawGroups(random: Random, replicas: number, clients: number): NodeReference[][] {
-  const nodes = Array.from({ length: replicas }, (_, id): NodeReference => id);
-  const shuffled = nodes.map((node) => ({ node, key: random.float() })).sort((a, b) => a.key - b.key);
-  const order = shuffled.map(({ node }) => node);
+  const order = inAnyOrder(
+    random,
+    Array.from({ length: replicas }, (_, id): NodeReference => id),
+  );
   const shape = random.next(3);
   const cut = shape === 0 ? 1 : 1 + random.next(replicas - 1);
   const groups = [order.slice(0, cut), order.slice(cut)];
@@ -155,17 +156,34 @@ function drawGroups(random: Random, replicas: number, clients: number): NodeRefe
   return groups;
 }
 
-/** One correct replica stops for a while: frozen with its memory, or killed and started again from what it had persisted. */
-function drawOutage(
+/**
+ * One or two correct replicas stop for a while: frozen with their memory, or killed and started again from what they had
+ * persisted. Or all of them are killed at once, as in a power cut.
+ */
+function drawOutages(
   random: Random,
   { replicas, liar, stableFrom }: { readonly replicas: number; readonly liar: number | undefined; readonly stableFrom: number },
 ): Fault[] {
-  const correct = Array.from({ length: replicas }, (_, id) => id).filter((id) => id !== liar);
-  const victim = correct[random.next(correct.length)] ?? 0;
-  const from = random.next(stableFrom);
-  const until = from + 1 + random.next(stableFrom);
-  const [stop, start] = random.next(2) === 0 ? [faults.pause, faults.resume] : [faults.kill, faults.start];
-  return [stop({ after: from }, victim), start({ after: until }, victim)];
+  const correct = inAnyOrder(
+    random,
+    Array.from({ length: replicas }, (_, id) => id).filter((id) => id !== liar),
+  );
+  const choice = random.next(6);
+  const cutAt = random.next(stableFrom);
+  if (choice === 0) {
+    return correct.flatMap((id) => [faults.kill({ after: cutAt }, id), faults.start({ after: cutAt + 1 + random.next(400) }, id)]);
+  }
+  return correct.slice(0, choice === 1 ? 2 : 1).flatMap((id) => {
+    const from = random.next(stableFrom);
+    const until = from + 1 + random.next(stableFrom);
+    const [stop, start] = random.next(2) === 0 ? [faults.pause, faults.resume] : [faults.kill, faults.start];
+    return [stop({ after: from }, id), start({ after: until }, id)];
+  });
+}
+
+function inAnyOrder<T>(random: Random, all: readonly T[]): T[] {
+  const keyed = all.map((item) => ({ item, key: random.float() })).sort((a, b) => a.key - b.key);
+  return keyed.map(({ item }) => item);
 }
 
 /** Any of the built-in behaviours with any of its options. */
