@@ -1,8 +1,8 @@
 /**
  * The client as a pure state machine, in the style of the replica cores: inputs in, effects out (docs/protocol.md A.8).
  *
- * The room `client` holds what asks the replicas: this core and a workload are pure and import up to `services`; `ws.ts` alone
- * knows sockets.
+ * The room `client` holds what asks the replicas: this core and a workload are pure and import up to `services`; over sockets
+ * they run in `node/client-host.ts`.
  */
 import { type Cluster, primaryOf } from "../core/cluster.ts";
 import type { DigestFunction } from "../core/contract.ts";

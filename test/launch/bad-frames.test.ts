@@ -140,15 +140,16 @@ describe("the ports of a running set", () => {
     const flipped = frame(mine(request));
     flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1;
     const digest = digestOf("ab".repeat(32));
-    const prepare = { kind: "prepare", view: view(0), slot: slot(1), digest } as const;
+    // Wanted whenever it comes; an old vote would be dropped before anybody looks at its signature.
+    const fetch = { kind: "fetch", what: "batch", slot: slot(0), digest } as const;
     const reply = { kind: "reply", view: view(0), client: clientId(1), results: [] } as const;
     const lies: readonly (readonly [code: string, kind: string | undefined, frame: Uint8Array])[] = [
       ["malformed", undefined, Uint8Array.of(1, 2, 3)],
       ["malformed", undefined, frame(mine(request)).subarray(0, 60)],
       ["bad-signature", "request", flipped],
       ["peer-mismatch", "request", frame(theirs(request))],
-      ["bad-signature", "prepare", frame(mine(prepare))],
-      ["peer-mismatch", "prepare", frame(sealOf(keys, replicaPeer(3))(prepare))],
+      ["bad-signature", "fetch", frame(mine(fetch))],
+      ["peer-mismatch", "fetch", frame(sealOf(keys, replicaPeer(3))(fetch))],
       ["peer-mismatch", "reply", frame(sealOf(keys, replicaPeer(3))(reply))],
       ["wrong-cluster", undefined, frame(sealOf(elsewhere, clientPeer(2))(request))],
       ["operation-too-large", "request", frame(mine({ ...request, operation: new Uint8Array(limits.operationBytes + 1) }))],

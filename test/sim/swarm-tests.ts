@@ -12,7 +12,7 @@ const leastPerTest: Sightings = {
   lies: 1_000,
   viewChanges: 50,
   installs: 10,
-  restarts: 5,
+  restarts: 15,
   partitions: 25,
   virtualMs: 100_000,
 };

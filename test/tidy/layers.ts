@@ -30,7 +30,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What needs Node.js; everything else also runs in a browser. */
-const nodeOnly = ["src/crypto/native.ts", "src/client/ws.ts", "src/transport/", "src/node/", "src/launch/", "src/cli/", "src/node.ts"];
+const nodeOnly = ["src/crypto/native.ts", "src/transport/", "src/node/", "src/launch/", "src/cli/", "src/node.ts"];
 
 /** A package and the rooms that may know it: each library sits behind one wall. */
 const packages: Readonly<Record<string, { readonly in: readonly string[]; readonly because: string }>> = {
@@ -41,7 +41,7 @@ const packages: Readonly<Record<string, { readonly in: readonly string[]; readon
     in: ["src/harness/", "src/traitors/", "src/faults/", "src/transport/", "src/node/", "src/launch/", "src/cli/"],
     because: "schemas are for what users write; the core and the wire check their own",
   },
-  ws: { in: ["src/transport/", "src/client/ws.ts"], because: "only the transport knows sockets" },
+  ws: { in: ["src/transport/"], because: "only the transport knows sockets" },
   pino: { in: ["src/node/", "src/launch/", "src/cli/"], because: "the core returns effects and never logs" },
   commander: { in: ["src/cli/"], because: "only the command line parses arguments" },
   picocolors: { in: ["src/cli/"], because: "only the command line prints" },
