@@ -4,6 +4,7 @@
  *
  * The package's own name leads to `src`, so no test can pass against a stale build.
  */
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
@@ -21,6 +22,8 @@ export default defineConfig({
   },
   test: {
     cache: false,
+    // One fewer than the cores is the default: on two, nothing would run side by side.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ["default"],
     mockReset: true,
     unstubEnvs: true,

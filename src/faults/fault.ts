@@ -50,6 +50,14 @@ export function isCut(groups: readonly (readonly NodeName[])[], a: NodeName, b: 
   return ofA.length > 0 && groups.some((group) => group.includes(b)) && !ofA.some((group) => group.includes(b));
 }
 
+/** What is down can be neither killed nor paused, and no resume brings it back: a record of it would mislead the judge. */
+export function applies(
+  { fault }: Extract<Fault, { replica: number }>,
+  { up, running }: { readonly up: boolean; readonly running: boolean },
+): boolean {
+  return { kill: up, start: !up, pause: running, resume: up && !running }[fault];
+}
+
 /** A node as scenarios write it, by its name in the trace. */
 export function nameOfNode(node: NodeReference): NodeName {
   return typeof node === "number" ? `replica-${node}` : node;

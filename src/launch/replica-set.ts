@@ -102,9 +102,10 @@ export class ReplicaSet {
     return this.#slots.map((slot) => slot.child?.pid);
   }
 
-  progress(id: number): ReplicaProgress & { readonly running: boolean } {
+  /** What it last told; `up`: its process is there; `running`: and not paused. */
+  progress(id: number): ReplicaProgress & { readonly up: boolean; readonly running: boolean } {
     const slot = this.#slot(id);
-    return { ...slot.progress, running: slot.child !== undefined && !slot.paused };
+    return { ...slot.progress, up: slot.child !== undefined, running: slot.child !== undefined && !slot.paused };
   }
 
   /** @returns when every running replica is linked to all others and to `clients` clients. */

@@ -9,7 +9,7 @@ import type { AnyMessage, Signed } from "../core/message.ts";
 import { createRandom } from "../core/random.ts";
 import { version } from "../core/version.ts";
 import { nativeDigest, nativeScheme } from "../crypto/native.ts";
-import { type Fault, nameOfNode } from "../faults/fault.ts";
+import { applies, type Fault, nameOfNode } from "../faults/fault.ts";
 import { Driver } from "../harness/driver.ts";
 import { judge } from "../harness/judge.ts";
 import { merge } from "../harness/merge.ts";
@@ -229,7 +229,7 @@ class SocketRunner {
 
   #fire(fault: Fault): void {
     const set = this.#set;
-    if (!set) return;
+    if (!set || ("replica" in fault && !applies(fault, set.progress(fault.replica)))) return;
     switch (fault.fault) {
       case "partition": {
         const groups = fault.groups.map((group) => group.map(nameOfNode));

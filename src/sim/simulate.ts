@@ -8,7 +8,7 @@ import { version } from "../core/version.ts";
 import { nobleDigest } from "../crypto/digest.ts";
 import type { SignatureScheme } from "../crypto/signature.ts";
 import { symbolicScheme } from "../crypto/symbolic.ts";
-import { type Fault, isCut, nameOfNode } from "../faults/fault.ts";
+import { applies, type Fault, isCut, nameOfNode } from "../faults/fault.ts";
 import { transmit } from "../faults/network.ts";
 import { Driver, type Invocation } from "../harness/driver.ts";
 import { judge } from "../harness/judge.ts";
@@ -192,7 +192,7 @@ class Run {
   }
 
   #fire(fault: Fault): void {
-    if ("replica" in fault && !this.#applies(fault)) return;
+    if ("replica" in fault && !applies(fault, this.#world.inspect(replicaId(fault.replica)))) return;
     switch (fault.fault) {
       case "partition":
         this.#groups = fault.groups.map((group) => group.map(nameOfNode));
@@ -212,12 +212,6 @@ class Run {
         this.#of(replicaName(fault.replica), { event: "resume" });
         return this.#world.resume(replicaId(fault.replica));
     }
-  }
-
-  /** What is down can be neither killed nor paused, and no resume brings it back: a record of it would mislead the judge. */
-  #applies({ fault, replica }: Extract<Fault, { replica: number }>): boolean {
-    const { up, running } = this.#world.inspect(replicaId(replica));
-    return { kill: up, start: !up, pause: running, resume: up && !running }[fault];
   }
 
   #restart(id: ReplicaId, storage: "kept" | "lost"): void {

@@ -81,7 +81,8 @@ export class World<M extends AnyMessage, R> {
 
   /** Runs `action` at a virtual time, which is not before now. */
   at(time: number, action: () => void): void {
-    this.#queue.push(Math.max(time, this.now), action);
+    // Whole microseconds, so that sums of delays stay readable in traces.
+    this.#queue.push(Math.round(Math.max(time, this.now) * 1_000) / 1_000, action);
   }
 
   /** Carries out the next event. False when there is none up to `until`; the clock then stands at `until`. */

@@ -57,7 +57,7 @@ describe("the clients of a run", () => {
       const returns = recordsOf(records, "return", client);
       const invocations = recordsOf(records, "invoke", client);
       expect(invocations.length).toBe(6);
-      expect(invocations.slice(1).map(({ at }) => at)).toEqual(returns.slice(0, -1).map(({ at }) => at + 40));
+      expect(invocations.slice(1).map(({ at }) => at)).toEqual(returns.slice(0, -1).map(({ at }) => Math.round((at + 40) * 1_000) / 1_000));
     }
   });
 
