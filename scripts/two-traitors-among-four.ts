@@ -9,5 +9,5 @@ export default scenario({
   replicas: 4,
   traitors: { 0: traitors.equivocate({ groups: [[1], [2, 3]] }), 3: traitors.equivocate() },
   workload: { clients: 2, operations: 20 },
-  within: "10s",
+  within: "5s",
 });
