@@ -1,5 +1,6 @@
 /** The vocabulary of behaviour options: what scripts write as values and the command line as text. */
 import { z } from "zod";
+import { parseDuration } from "../core/duration.ts";
 import { LabError } from "../core/lab-error.ts";
 import { pbftSchemas } from "../protocols/pbft/messages.ts";
 import { commonSchemas } from "../wire/schema.ts";
@@ -26,23 +27,16 @@ export function list<T>(of: z.ZodType<T, T>) {
 
 export const kinds = list<string>(z.enum(messageKinds as [string, ...string[]]));
 
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
-
 /** Ms as a number, or a text like `"5ms"`, `"1.5s"`, `"2m"`; in 0..2^31-1. */
 export const duration = z
   .union([z.number(), z.string()], { error: "expected a duration like 5, 5ms or 1s" })
-  .transform((value) => (typeof value === "number" ? value : millisecondsOf(value)))
+  .transform((value) => parseDuration(value) ?? Number.NaN)
   .pipe(
     z
       .int({ error: "expected a duration in whole ms, like 5, 5ms or 1s" })
       .min(0)
       .max(2 ** 31 - 1),
   );
-
-function millisecondsOf(text: string): number {
-  const [, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? [];
-  return amount === "" ? Number.NaN : Math.round(Number(amount) * (unitMs[unit] ?? 1));
-}
 
 /** Parses what a user wrote. @throws LabError of one line: `what`, the field, what is wrong with it, what is allowed */
 export function parseOptions<S extends z.ZodType>(what: string, schema: S, value: unknown, allowed: readonly string[]): z.output<S> {

@@ -1,5 +1,5 @@
 /** Messages made to measure, under genuine signatures: what honest replicas would say, and what traitors could. */
-import { type Digest, digestOf, replicaId, slot as slotOf, view as viewOf } from "../../src/core/ids.ts";
+import { type Digest, digestOf, slot as slotOf, view as viewOf } from "../../src/core/ids.ts";
 import type { Request, Verified } from "../../src/core/message.ts";
 import { nobleDigest } from "../../src/crypto/digest.ts";
 import type { MessageOf, Rig } from "./rig.ts";
@@ -161,8 +161,6 @@ export function enterView(rig: Rig, id: number, view: number, members: readonly 
   rig.receive(id, newView(rig, view, changes));
   for (const change of changes) rig.receive(id, change);
 }
-
-export const ids = (...values: readonly number[]) => values.map((value) => replicaId(value));
 
 function bitmap(bits: readonly number[] = []): Uint8Array {
   const map = new Uint8Array(bits.length === 0 ? 0 : 1 + Math.floor(Math.max(...bits) / 8));

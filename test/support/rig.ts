@@ -24,7 +24,7 @@ export interface RigOptions {
 }
 
 /** The smallest service that tells order apart: its state is the list of all operations, its result their count. */
-export function journal(): Service {
+function journal(): Service {
   let entries: number[] = [];
   return {
     execute: (operation) => {

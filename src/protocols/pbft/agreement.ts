@@ -77,7 +77,7 @@ export function withBody(context: Context, proposal: Verified<PrePrepare>): Veri
 }
 
 /** At most one PREPARE per (view, slot), never without the body, never by the primary (rules 15, 16). */
-export function prepare(context: Context, log: SlotLog): void {
+function prepare(context: Context, log: SlotLog): void {
   if (!log.prePrepare || log.ownPrepare || !context.active) return;
   const { view, slot, digest } = log.prePrepare.message;
   if (!context.hasBody(digest)) return;
