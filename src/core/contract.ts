@@ -68,7 +68,7 @@ export interface DecidedRequest {
   readonly digest: Digest;
 }
 
-/** What a core tells the trace beside its decisions; field names are those of the trace (DESIGN section 8). */
+/** What a core tells the trace beside its decisions; field names are those of the trace. */
 export type Observation =
   | {
       readonly event: "execute";

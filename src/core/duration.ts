@@ -1,4 +1,4 @@
-/** Durations as users write them: milliseconds, or text with a unit (DESIGN section 10). */
+/** Durations as users write them: milliseconds, or text with a unit. */
 import { LabError } from "./lab-error.ts";
 
 export type Duration = number | `${number}ms` | `${number}s` | `${number}m`;

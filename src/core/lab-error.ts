@@ -6,7 +6,7 @@ export class LabError extends Error {
   override readonly name = "LabError";
   /** Stable name of the mistake, in kebab case: `port-in-use`. */
   readonly code: string;
-  /** 2: bad usage or configuration; 3: the laboratory itself failed (DESIGN section 9). */
+  /** 2: bad usage or configuration; 3: the laboratory itself failed. */
   readonly exitCode: 2 | 3;
 
   constructor(code: string, message: string, options: { readonly exitCode?: 2 | 3; readonly cause?: unknown } = {}) {

@@ -1,6 +1,6 @@
 /**
  * The registry of rejections: why a message had no effect. Codes are data, so that counters, traces, docs and tests share them.
- * A rejection is an answer, never an exception (STYLE: bad input is expected).
+ * A rejection is an answer, never an exception.
  */
 import type { NodeName } from "./ids.ts";
 

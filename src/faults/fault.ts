@@ -1,5 +1,5 @@
 /**
- * Faults as data: what breaks, and when. The room `faults` holds one model of faults for sockets and simulator (DESIGN section 5);
+ * Faults as data: what breaks, and when. The room `faults` holds one model of faults for sockets and simulator;
  * it imports `core` only. Hosts carry the faults out and write what fired to the trace.
  */
 import { type Duration, durationMs } from "../core/duration.ts";

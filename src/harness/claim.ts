@@ -1,4 +1,4 @@
-/** What theory promises for a run: whether it stayed inside the model, and if not, why (DESIGN section 9; docs/protocol.md A.1, B.5-B.8). */
+/** What theory promises for a run: whether it stayed inside the model, and if not, why (docs/protocol.md A.1, B.5-B.8). */
 
 import { defaultRetry } from "../client/client-core.ts";
 import { checkpointQuorumKeepsState, quorumIsLive, quorumIsSafe, viewChangeQuorumIsSafe, weakQuorumIsLive } from "../core/quorum.ts";

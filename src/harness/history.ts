@@ -1,6 +1,6 @@
 /**
  * What the checkers need of a trace, built in one pass: the lives of the correct replicas, what they did while they were correct,
- * and what correct clients asked and got (DESIGN section 9).
+ * and what correct clients asked and got.
  */
 import type { NodeName } from "../core/ids.ts";
 import { replicaName } from "../core/ids.ts";

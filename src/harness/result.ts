@@ -1,4 +1,4 @@
-/** What a judged run says of itself: the object that `--json` prints (DESIGN section 11). */
+/** What a judged run says of itself: the object that `--json` prints. */
 import type { NodeName } from "../core/ids.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Counterexample, Evidence } from "./property.ts";

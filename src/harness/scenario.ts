@@ -1,4 +1,4 @@
-/** Scenarios: what a run consists of and what is expected of it (DESIGN section 10). Checked once, then plain numbers in ms. */
+/** Scenarios: what a run consists of and what is expected of it. Checked once, then plain numbers in ms. */
 import { defaultRetry, type RetryTiming } from "../client/client-core.ts";
 import { type Cluster, defaultLimits, defaultTiming, type Limits, type Timing } from "../core/cluster.ts";
 import type { Duration } from "../core/duration.ts";

@@ -1,5 +1,5 @@
 /**
- * The trace (DESIGN section 8): what happened in a run, as typed records. Checkers and reports read only this.
+ * The trace: what happened in a run, as typed records. Checkers and reports read only this.
  *
  * The room `harness` holds scenarios, traces, properties, verdicts and the cost ledger. It knows nothing of a protocol's insides.
  * It is pure: it imports `core`, `crypto`, `wire` and, for scenarios, `faults` and `traitors`.

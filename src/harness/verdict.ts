@@ -1,4 +1,4 @@
-/** The words of a judgement (DESIGN section 9). */
+/** The words of a judgement. */
 
 /** `inconclusive`: there was nothing to judge, or what the scenario is about never happened. */
 export type Verdict = "holds" | "violated" | "inconclusive";

@@ -1,5 +1,5 @@
 /**
- * The cluster file: what everybody may know about a cluster, and what all of its nodes must agree on (DESIGN section 4).
+ * The cluster file: what everybody may know about a cluster, and what all of its nodes must agree on.
  *
  * The room `launch` turns files and options into running nodes. It may import everything but the command line.
  */

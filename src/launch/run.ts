@@ -47,7 +47,7 @@ export async function run(scenario: Scenario, options: RunOptions = {}): Promise
   return keep(directory, judgement, records, (performance.now() - started) / 1_000);
 }
 
-/** A trace that is kept has logical clocks, whichever host wrote it (DESIGN section 8). */
+/** A trace that is kept has logical clocks, whichever host wrote it. */
 function simulated(scenario: Scenario, options: SimulateOptions): { judgement: Judgement; records: readonly TraceRecord[] } {
   const { records, ...judgement } = simulate(scenario, options);
   return { judgement, records: merge([records]) };

@@ -1,4 +1,4 @@
-/** A scenario, in virtual time: the same scenario, seed and version give the same bytes (DESIGN section 8). */
+/** A scenario, in virtual time: the same scenario, seed and version give the same bytes. */
 import { createClientCore } from "../client/client-core.ts";
 import type { Cluster } from "../core/cluster.ts";
 import type { Core, CoreSetup } from "../core/contract.ts";

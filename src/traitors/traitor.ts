@@ -1,5 +1,5 @@
 /**
- * What a traitor is: hooks that see what an honest core would send, and say what to send instead (DESIGN section 10).
+ * What a traitor is: hooks that see what an honest core would send, and say what to send instead.
  *
  * The room `traitors` holds this, the wrapper `betray` and the built-in behaviours. It imports up to `protocols`; no protocol
  * imports it, and nothing in here ever holds an honest node's key.

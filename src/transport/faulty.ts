@@ -1,5 +1,5 @@
 /**
- * A transport with a bad network before it: the fault model of the simulator, carried out with real sockets (DESIGN section 5).
+ * A transport with a bad network before it: the fault model of the simulator, carried out with real sockets.
  * The launcher puts it around a node's transport and drives it; a replica on its own does not contain it.
  */
 import type { ClientId, NodeName, ReplicaId } from "../core/ids.ts";

@@ -1,5 +1,5 @@
 /**
- * WebSocket links of one node, authenticated and bounded (DESIGN section 5). The room imports core, crypto, wire and faults, and
+ * WebSocket links of one node, authenticated and bounded. The room imports core, crypto, wire and faults, and
  * decides nothing about views or quorums: frames are opaque here.
  *
  * Between two replicas there is one link, which the lower id dials; clients dial every replica. A message is not assumed to

@@ -1,4 +1,4 @@
-/** The same scenario, seed and version give the same bytes, in any process (DESIGN section 8); chance is the seed and nothing else. */
+/** The same scenario, seed and version give the same bytes, in any process; chance is the seed and nothing else. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
