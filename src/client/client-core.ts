@@ -4,6 +4,7 @@
  * The room `client` holds what asks the replicas: this core and a workload are pure and import up to `services`; over sockets
  * they run in `node/client-host.ts`.
  */
+import { sameBytes } from "../core/bytes.ts";
 import { type Cluster, primaryOf } from "../core/cluster.ts";
 import type { DigestFunction } from "../core/contract.ts";
 import {
@@ -284,8 +285,4 @@ function checkedRetry(retry: RetryTiming): RetryTiming {
   if (!valid || firstMs > maxMs)
     throw new RangeError(`expected retry intervals in 1..2^31-1 ms, first <= max, got ${firstMs} and ${maxMs}`);
   return retry;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

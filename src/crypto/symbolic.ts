@@ -5,6 +5,7 @@
  * The mix is MurmurHash3_x86_128, keyed. Each of its steps can be undone, so two messages of one length that differ within one block of
  * 16 bytes never share a state; other differences collide about once in 2^128.
  */
+import { sameBytes } from "../core/bytes.ts";
 import { checkSecret, publicKeyBytes, type SignatureScheme, signatureBytes } from "./signature.ts";
 
 /** A key pair that the scheme knows; `lanes` seeds the mix. */
@@ -67,11 +68,6 @@ function remember(table: Map<number, KeyPair[]>, key: Uint8Array, pair: KeyPair)
   const others = table.get(word);
   if (others) others.push(pair);
   else table.set(word, [pair]);
-}
-
-function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
-  return left.length === right.length;
 }
 
 function firstWord(bytes: Uint8Array): number {

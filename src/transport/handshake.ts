@@ -10,7 +10,9 @@
  * A proof covers both ids, roles and nonces, the cluster, the version and its own direction, under a domain of its own (rule 86):
  * it cannot be replayed, reflected or passed off as a message. The acceptor proves itself last, so a stranger makes it sign nothing.
  */
+
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { sameBytes } from "../core/bytes.ts";
 import type { ClientId, Digest, ReplicaId } from "../core/ids.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { type SignatureScheme, signatureBytes } from "../crypto/signature.ts";
@@ -134,7 +136,7 @@ function readHello(message: readonly unknown[], ownCluster: Uint8Array): Hello |
   if (message.length !== 6 || roleName === undefined || typeof id !== "number" || !isBytes(cluster, 32) || !isBytes(nonce, nonceBytes)) {
     return "malformed";
   }
-  if (!equal(cluster, ownCluster)) return "wrong-cluster";
+  if (!sameBytes(cluster, ownCluster)) return "wrong-cluster";
   const peer: Peer = roleName === "replica" ? { role: roleName, id: id as ReplicaId } : { role: roleName, id: id as ClientId };
   return { peer, nonce };
 }
@@ -150,8 +152,4 @@ function failed(code: HandshakeFailure): HandshakeStep {
 
 function isBytes(value: unknown, length: number): value is Uint8Array {
   return value instanceof Uint8Array && value.length === length;
-}
-
-function equal(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }

@@ -4,7 +4,9 @@
  * The room `wire` holds the layout of messages, the codec, sealing and opening. It imports `core` and `crypto` only; msgpackr is
  * known to `msgpack.ts` alone. Signatures are over the payload as it was received, never over an encoding of our own (rule 87).
  */
+
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { sameBytes } from "../core/bytes.ts";
 import type { Digest } from "../core/ids.ts";
 import type { AnyMessage, Signed } from "../core/message.ts";
 import type { RejectionCode } from "../core/rejection.ts";
@@ -171,7 +173,7 @@ function refusal(code: RejectionCode, detail: string, kind?: string): Refusal {
 }
 
 function isBytes(value: unknown, expected: Uint8Array): boolean {
-  return value instanceof Uint8Array && value.length === expected.length && value.every((byte, index) => byte === expected[index]);
+  return value instanceof Uint8Array && sameBytes(value, expected);
 }
 
 function senderOf(header: unknown): { sender: number; incarnation: number } | undefined {

@@ -1,4 +1,5 @@
 /** Entering a view: the new primary's NEW-VIEW, and every backup's recomputation of it (docs/protocol.md A.5; OSDI'99 §4.4). */
+import { sameBytes } from "../../core/bytes.ts";
 import { primaryOf } from "../../core/cluster.ts";
 import type { Slot, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
@@ -126,8 +127,7 @@ function onLateNewView(context: Context, newView: Verified<NewView>): void {
 }
 
 function onRepeatedNewView(context: Context, known: Verified<NewView>, newView: Verified<NewView>): void {
-  const equal = known.payload.length === newView.payload.length && known.payload.every((byte, index) => byte === newView.payload[index]);
-  if (equal) return context.reject("duplicate", newView);
+  if (sameBytes(known.payload, newView.payload)) return context.reject("duplicate", newView);
   context.evidence(newView.message.sender, "new-view", known, newView);
   context.reject("equivocation", newView);
 }

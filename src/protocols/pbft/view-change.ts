@@ -1,4 +1,5 @@
 /** Leaving a view: VIEW-CHANGE messages, when to send one and when to join others (docs/protocol.md A.5; OSDI'99 §4.4). */
+import { sameBytes } from "../../core/bytes.ts";
 import type { Digest, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
 import { whyBadViewChange } from "./certificates.ts";
@@ -102,8 +103,4 @@ function isWantedByCandidate(context: Context, message: Verified<ViewChange>): b
     if (named && newView.message.view === message.message.view) return true;
   }
   return false;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
