@@ -3,7 +3,11 @@
 import { Command, CommanderError } from "commander";
 import { version } from "../core/version.ts";
 import { checkCommand } from "./check.ts";
+import { clientCommand } from "./client.ts";
+import { keysCommand } from "./keys.ts";
+import { replicaCommand } from "./replica.ts";
 import { runCommand } from "./run.ts";
+import { upCommand } from "./up.ts";
 
 const program = new Command("quorate")
   .description("A Byzantine consensus laboratory: real replicas over WebSockets, scriptable traitors, verdicts one can trust.")
@@ -16,14 +20,20 @@ Examples:
   quorate run scripts/first-traitor.ts              four processes over WebSockets, one of them lies
   quorate run scripts/first-traitor.ts --sim --seed 7   the same in virtual time, replayable
   quorate check runs/NAME-SEED/trace.jsonl          judges a trace again
+  quorate up --f 1                                  four replicas to talk to, until Ctrl-C
+  quorate client put a 3                            talks to them
 
 Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 the laboratory failed, 130 interrupted.`,
   )
   .addCommand(runCommand())
-  .addCommand(checkCommand());
+  .addCommand(checkCommand())
+  .addCommand(keysCommand())
+  .addCommand(upCommand())
+  .addCommand(replicaCommand())
+  .addCommand(clientCommand());
 
 program.exitOverride();
-for (const command of program.commands) command.copyInheritedSettings(program);
+inherit(program);
 
 // Whoever reads our output may have seen enough, as `head` does.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -35,6 +45,11 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOfError(error);
+}
+
+/** Commands within commands fail as all others do. */
+function inherit(parent: Command): void {
+  for (const command of parent.commands) inherit(command.copyInheritedSettings(parent));
 }
 
 /** The library's text, which may go on with a suggestion, in one line. */

@@ -27,6 +27,8 @@ export type ClientInput =
   | { readonly type: "start"; readonly now: number }
   | { readonly type: "invoke"; readonly now: number; readonly operation: Uint8Array }
   | { readonly type: "receive"; readonly now: number; readonly message: Verified<Reply> }
+  /** A link has opened: what waits for this replica as the believed primary goes out again, sooner than its retry. */
+  | { readonly type: "link-up"; readonly now: number; readonly replica: ReplicaId }
   | { readonly type: "timeout"; readonly now: number; readonly timer: string };
 
 /** Array order is execution order. */
@@ -62,6 +64,8 @@ export interface ClientSetup {
   readonly firstNumber?: number;
   /** @defaultValue {@link defaultRetry} */
   readonly retry?: RetryTiming;
+  /** 0 up to 1: shortens each interval by up to a half, so that clients do not come back in step. @defaultValue intervals stay whole */
+  readonly random?: () => number;
 }
 
 /** In ms, 1..2^31-1: until the first broadcast, and the cap of the doubled interval. */
@@ -71,6 +75,14 @@ export interface RetryTiming {
 }
 
 export const defaultRetry: RetryTiming = { firstMs: 250, maxMs: 1_000 };
+
+/** Bounds of one client besides its window (docs/limits.md). */
+export const clientLimits = {
+  /** Invocations that wait for a place in the window; more are refused. */
+  queuedInvocations: 65_536,
+  /** Results kept to compare late answers with. */
+  comparedResults: 64,
+} as const;
 
 /** What the client is doing; plain and serialisable. */
 export interface ClientState {
@@ -102,10 +114,6 @@ interface Returned {
 }
 
 const retryTimer = "retry";
-/** Invocations that wait for a place in the window; more are refused. */
-const queueMax = 65_536;
-/** Results kept to compare late answers with. */
-const returnedMax = 64;
 
 /** @throws RangeError when `firstNumber` or `retry` is out of range */
 export function createClientCore(setup: ClientSetup): ClientCore {
@@ -147,6 +155,9 @@ class Client implements ClientCore {
       case "receive":
         this.#receive(input.message.message);
         break;
+      case "link-up":
+        this.#linkUp(input.replica);
+        break;
       case "timeout":
         if (input.timer === retryTimer) this.#retryDue();
         break;
@@ -163,7 +174,7 @@ class Client implements ClientCore {
 
   #invoke(operation: Uint8Array): void {
     if (operation.length > this.#setup.cluster.limits.operationBytes) return this.#reject("operation-too-large");
-    if (this.#queue.length >= queueMax) return this.#reject("client-full");
+    if (this.#queue.length >= clientLimits.queuedInvocations) return this.#reject("client-full");
     const number = this.#nextNumber;
     this.#nextNumber = requestNumber(number + 1);
     const request = this.#setup.seal({ kind: "request", number, operation });
@@ -188,7 +199,7 @@ class Client implements ClientCore {
   }
 
   #sendFirst(request: Verified<Request>): void {
-    const retryAt = this.#now + this.#retry.firstMs;
+    const retryAt = this.#now + this.#jittered(this.#retry.firstMs);
     this.#inFlight.set(request.message.number, { request, answers: new Map(), retryAt, intervalMs: this.#retry.firstMs });
     this.#effects.push({ type: "send", to: [primaryOf(this.#view, this.#setup.cluster.n)], message: request });
     this.#wakeAt(retryAt);
@@ -202,11 +213,21 @@ class Client implements ClientCore {
       if (waiting.retryAt <= this.#now) {
         this.#effects.push({ type: "send", to: this.#setup.cluster.replicas, message: waiting.request });
         waiting.intervalMs = Math.min(2 * waiting.intervalMs, this.#retry.maxMs);
-        waiting.retryAt = this.#now + waiting.intervalMs;
+        waiting.retryAt = this.#now + this.#jittered(waiting.intervalMs);
       }
       earliest = Math.min(earliest ?? waiting.retryAt, waiting.retryAt);
     }
     if (earliest !== undefined) this.#wakeAt(earliest);
+  }
+
+  #linkUp(replica: ReplicaId): void {
+    if (replica !== primaryOf(this.#view, this.#setup.cluster.n)) return;
+    for (const { request } of this.#inFlight.values()) this.#effects.push({ type: "send", to: [replica], message: request });
+  }
+
+  #jittered(ms: number): number {
+    const { random } = this.#setup;
+    return random ? Math.max(1, Math.round(ms - (random() * ms) / 2)) : ms;
   }
 
   /** One timer for all; it may fire early, never late. */
@@ -248,7 +269,7 @@ class Client implements ClientCore {
     for (const [replica, answer] of answers) if (!sameBytes(answer, result)) this.#suspect(replica, number);
     this.#returned.set(number, { result, heard: new Set(answers.keys()) });
     const [first] = this.#returned.keys();
-    if (this.#returned.size > returnedMax && first !== undefined) this.#returned.delete(first);
+    if (this.#returned.size > clientLimits.comparedResults && first !== undefined) this.#returned.delete(first);
   }
 
   #lateAnswer(replica: ReplicaId, number: RequestNumber, result: Uint8Array): RejectionCode | undefined {
@@ -279,7 +300,8 @@ class Client implements ClientCore {
   }
 }
 
-function checkedRetry(retry: RetryTiming): RetryTiming {
+/** @throws RangeError when an interval is out of range */
+export function checkedRetry(retry: RetryTiming): RetryTiming {
   const { firstMs, maxMs } = retry;
   const valid = [firstMs, maxMs].every((ms) => Number.isSafeInteger(ms) && ms >= 1 && ms < 2 ** 31);
   if (!valid || firstMs > maxMs)

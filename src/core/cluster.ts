@@ -65,6 +65,21 @@ export const defaultLimits: Limits = {
   timestampBoundMs: 10_000,
 };
 
+/**
+ * Bounds of open clients, all of them together: identities cost nothing, so no bound can be for each (A68). Part of what execution
+ * means, hence fixed and not configured.
+ */
+export const openClientLimits = {
+  /** Open clients that ever take effect; rows of the dedup table are never evicted (A37). */
+  openClients: 4096,
+  /** Bytes of results that the dedup table keeps for them. */
+  openResultBytes: 64 * 1024 * 1024,
+  /** Their requests known to a replica and not executed. */
+  openPending: 1024,
+  /** Their links to one replica. */
+  openLinks: 1024,
+} as const;
+
 export const defaultTiming: Timing = {
   viewTimeoutMs: 500,
   viewTimeoutMaxMs: 2_000,

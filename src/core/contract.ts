@@ -93,12 +93,16 @@ export type Seal<M extends AnyMessage> = <U extends Unsealed<M> & { readonly kin
 ) => Verified<Extract<M, { kind: U["kind"] }>>;
 
 /** SHA-256 over exact bytes, with a domain prefix per purpose, so that no digest of one purpose passes for another (rule 89). */
-export type DigestDomain = "batch" | "checkpoint" | "view-change" | "null" | "request" | "cluster" | "frame" | "random";
+export type DigestDomain = "batch" | "checkpoint" | "view-change" | "null" | "request" | "cluster" | "client" | "frame" | "random";
 export type DigestFunction = (domain: DigestDomain, bytes: Uint8Array) => Digest;
 
 /** The replicated application: a deterministic state machine (rule 81). */
 export interface Service {
-  /** Never throws: a bad operation becomes a deterministic error result (A35). */
+  /**
+   * A bad operation becomes a result that says so. What it throws becomes the empty result on every replica, and the state that it left
+   * is the state (rule 81, A35): so it must throw by its own decision, never by what differs between hosts, such as the depth of the
+   * stack or a clock. No service gives an empty result of its own.
+   */
   execute(operation: Uint8Array, context: ServiceContext): Uint8Array;
   /** The whole state in one canonical form: equal states give equal bytes. */
   snapshot(): Uint8Array;

@@ -5,7 +5,7 @@ type Branded<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** Index of a replica in the cluster file, 0..n-1. */
 export type ReplicaId = Branded<number, "ReplicaId">;
-/** Number of a client in the cluster file, 1..m: the client called `client-1` is 1. */
+/** Number of a client in the cluster file, 1..m: the client called `client-1` is 1. An open client has a number that follows from its key. */
 export type ClientId = Branded<number, "ClientId">;
 /** View number; the primary of view v is replica v mod n (rule 1). */
 export type View = Branded<number, "View">;
@@ -26,6 +26,12 @@ export const requestNumber = (value: number): RequestNumber => natural(value, "r
 
 export const replicaName = (id: ReplicaId | number): NodeName => `replica-${id}`;
 export const clientName = (id: ClientId | number): NodeName => `client-${id}`;
+
+/** The first number that no cluster file gives to a client. */
+export const firstOpenClient: number = 2 ** 52;
+
+/** True for a client that stands in no cluster file: its key gave it its number. */
+export const isOpenClient = (id: ClientId | number): boolean => id >= firstOpenClient;
 
 /** @throws RangeError unless `value` is 64 lowercase hex digits. */
 export function digestOf(value: string): Digest {

@@ -41,6 +41,8 @@ export interface Request extends Header<ClientId> {
   readonly number: RequestNumber;
   /** Opaque to the protocol; the service reads it. */
   readonly operation: Uint8Array;
+  /** Of an open client, which stands in no cluster file; exactly those say it. */
+  readonly publicKey?: Uint8Array;
 }
 
 /** `<REPLY, v, t, c, i, r>` for one or more requests of one client (rules 12, 64). */

@@ -14,6 +14,7 @@ export const rejections = {
   "unknown-sender": "the sender is not in the cluster file (rule 91)",
   "wrong-incarnation": "the sender's incarnation is not the admitted one (rule 77)",
   "bad-signature": "the signature does not verify (rule 90)",
+  "bad-key": "the key of an open client is none (A70), or is not the one that its number follows from",
   "body-mismatch": "the body's digest is not the signed one (rule 8)",
   "unwanted-body": "this kind of message carries no body",
   "bad-request-signature": "the batch holds a request that its client did not sign (rule 13)",
@@ -50,6 +51,7 @@ export const rejections = {
   // the host
   "queue-full": "the receiver's queue is full",
   "peer-mismatch": "the peer may not send this kind of message on this link",
+  "verify-budget": "too many signatures from this peer were invalid of late; nothing of it is verified for now (rule 90)",
 } as const;
 
 export type RejectionCode = keyof typeof rejections;

@@ -11,7 +11,7 @@ import type { Digest } from "../core/ids.ts";
 /** SHA-256: 32 bytes for any input. */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 
-const domains: readonly DigestDomain[] = ["batch", "checkpoint", "view-change", "null", "request", "cluster", "frame", "random"];
+const domains: readonly DigestDomain[] = ["batch", "checkpoint", "view-change", "null", "request", "cluster", "client", "frame", "random"];
 
 const prefixes = Object.fromEntries(domains.map((domain) => [domain, utf8ToBytes(`quorate/v1\0${domain}\0`)])) as Record<
   DigestDomain,

@@ -21,9 +21,11 @@ export interface GenerateOptions {
   readonly f?: number;
   /** How many clients. */
   readonly clients: number;
-  /** Host name or address under which the replicas reach one another. @defaultValue "127.0.0.1" */
-  readonly host?: string;
-  /** The first of as many consecutive ports, or one port for each replica. @defaultValue 7000 */
+  /** Host name or address under which the replicas reach one another: one for all, or one for each. @defaultValue "127.0.0.1" */
+  readonly host?: string | readonly string[];
+  /** Links are `wss://`. @defaultValue false */
+  readonly secure?: boolean;
+  /** The first of as many consecutive ports (the same one on each of several hosts), or one port for each replica. @defaultValue 7000 */
   readonly ports?: number | readonly number[];
   readonly quorums?: Partial<Quorums>;
   readonly limits?: Partial<Limits>;
@@ -37,10 +39,12 @@ export interface GeneratedCluster {
 
 /** New keys and the cluster file for them; nothing is written. @throws LabError of one line that names the wrong option. */
 export function generateCluster(options: GenerateOptions): GeneratedCluster {
-  const { replicas, clients, f = faultsTolerated(replicas), host = "127.0.0.1" } = options;
+  const { replicas, clients, f = faultsTolerated(replicas), host = "127.0.0.1", secure = false } = options;
   checkCount("replicas", replicas, 1, replicasMax);
   checkCount("clients", clients, 0, clientsMax);
-  const ports = portsOf(options.ports ?? 7_000, replicas);
+  const hosts = hostsOf(host, replicas);
+  const ports = portsOf(options.ports ?? 7_000, hosts);
+  const scheme = secure ? "wss" : "ws";
   const secrets = new Map<KeyOwner, Uint8Array>();
   const newKey = (owner: KeyOwner): string => {
     const secret = Uint8Array.from(randomBytes(32));
@@ -54,7 +58,11 @@ export function generateCluster(options: GenerateOptions): GeneratedCluster {
     quorums: { ...options.quorums },
     limits: { ...options.limits },
     timing: { ...options.timing },
-    members: ports.map((port, id) => ({ id, publicKey: newKey(replicaName(id)), url: `ws://${bracketed(host)}:${port}` })),
+    members: ports.map((port, id) => ({
+      id,
+      publicKey: newKey(replicaName(id)),
+      url: `${scheme}://${bracketed(hosts[id] as string)}:${port}`,
+    })),
     clients: Array.from({ length: clients }, (_, index) => ({ id: index + 1, publicKey: newKey(clientName(index + 1)) })),
     administratorKey: newKey("administrator"),
   };
@@ -138,12 +146,22 @@ function checkCount(option: string, value: number, low: number, high: number): v
     throw new LabError("bad-count", `expected ${option} to be an integer in ${low}..${high}, got ${value}`);
 }
 
-function portsOf(ports: number | readonly number[], replicas: number): readonly number[] {
-  const list = typeof ports === "number" ? Array.from({ length: replicas }, (_, index) => ports + index) : ports;
-  if (list.length !== replicas) throw new LabError("bad-ports", `expected ${replicas} ports, one for each replica, got ${list.length}`);
+function hostsOf(host: string | readonly string[], replicas: number): readonly string[] {
+  if (typeof host === "string") return Array.from({ length: replicas }, () => host);
+  if (host.length !== replicas) throw new LabError("bad-hosts", `expected ${replicas} hosts, one for each replica, got ${host.length}`);
+  return host;
+}
+
+/** Consecutive ports on one machine, the same port on each of several. */
+function portsOf(ports: number | readonly number[], hosts: readonly string[]): readonly number[] {
+  const before = (id: number): number => hosts.slice(0, id).filter((host) => host === hosts[id]).length;
+  const list = typeof ports === "number" ? hosts.map((_, id) => ports + before(id)) : ports;
+  if (list.length !== hosts.length)
+    throw new LabError("bad-ports", `expected ${hosts.length} ports, one for each replica, got ${list.length}`);
   const wrong = list.find((port) => !Number.isInteger(port) || port < 1 || port > 65_535);
   if (wrong !== undefined) throw new LabError("bad-ports", `expected every port to be an integer in 1..65535, got ${wrong}`);
-  if (new Set(list).size !== replicas) throw new LabError("bad-ports", "expected a port of its own for each replica");
+  if (new Set(list.map((port, id) => `${hosts[id]} ${port}`)).size !== hosts.length)
+    throw new LabError("bad-ports", "expected a port of its own for each replica");
   return list;
 }
 

@@ -1,28 +1,38 @@
-/** A set of replica processes on this machine: started, linked up, killed, paused, cut off, and stopped without orphans. */
-import { type ChildProcess, fork } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+/** A set of replicas on this machine: started, linked up, killed, paused, cut off, and stopped without orphans. */
 import { type NodeName, replicaName } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
 import { isCut } from "../faults/fault.ts";
 import type { NetworkModel } from "../faults/network.ts";
-import type { FromChild, ReplicaTask, ToChild, TraitorTask } from "./child-messages.ts";
+import type { TlsSettings } from "../transport/tls.ts";
+import { type Body, type Embody, inProcessOfItsOwn, inThisProcess, type TraitorPart } from "./body.ts";
+import type { FromChild, LogSettings, ReplicaTask, ToReplica } from "./child-messages.ts";
 import type { ClusterFile } from "./cluster-file.ts";
+import { Warden } from "./warden.ts";
 
 export interface ReplicaSetOptions {
   readonly file: ClusterFile;
   readonly secretOf: (node: NodeName) => Uint8Array;
-  /** Where each process writes its own trace. */
+  /** Where each replica writes its trace and log. */
   readonly directory: string;
+  /** @defaultValue true */
+  readonly trace?: boolean;
+  /** @defaultValue `info`, to files */
+  readonly log?: LogSettings;
   readonly network: NetworkModel;
   readonly seed: number;
   /** The behaviours of the replicas that lie, by number; all others run the honest program. */
-  readonly traitors: ReadonlyMap<number, Pick<TraitorTask, "behaviours" | "module">>;
+  readonly traitors: ReadonlyMap<number, TraitorPart>;
   /** Listen on ports that the system chooses, whatever the urls say. */
   readonly anyPort: boolean;
+  /** All replicas within this process: quick, but none can be paused. @defaultValue false */
+  readonly inProcess?: boolean;
+  readonly tls?: TlsSettings;
+  /** Whether who sends an invalid signature is cut off. @defaultValue false: a laboratory wants to see the lies after the first */
+  readonly penalties?: boolean;
+  /** Have the warden from the start: replicas that somebody else pauses end with the launcher too. @defaultValue false */
+  readonly warden?: boolean;
   /** A replica ended that nobody stopped, and why, in one line. */
-  readonly onDeath: (why: LabError) => void;
+  readonly onDeath: (why: LabError, replica: number) => void;
   /** Ends every wait for the replicas. */
   readonly signal?: AbortSignal;
 }
@@ -31,25 +41,28 @@ export interface ReplicaSetOptions {
 export interface ReplicaProgress {
   readonly view: number;
   readonly executed: number;
+  readonly stable: number;
   readonly active: boolean;
   readonly halted: boolean;
 }
 
 interface Slot {
-  child: ChildProcess | undefined;
+  body: Body | undefined;
   port: number;
   links: { replicas: number; clients: number };
   progress: ReplicaProgress;
   paused: boolean;
   /** False once it was killed or stopped on purpose, or has died. */
   wanted: boolean;
-  /** When the process before has ended, and with it its port is free. */
-  gone: Promise<unknown>;
+  /** When what ran before has ended, and with it its port is free. */
+  gone: Promise<void>;
   life: number;
+  flushes: number;
   failure: LabError | undefined;
 }
 
-const unstarted: ReplicaProgress = { view: 0, executed: 0, active: true, halted: false };
+const unstarted: ReplicaProgress = { view: 0, executed: 0, stable: 0, active: true, halted: false };
+const defaultLog: LogSettings = { level: "info", to: "file", pretty: false };
 
 /** How long all processes may take until they listen and are linked, and to stop, in ms: generous, a loaded machine is slow. */
 const patienceMs = 30_000;
@@ -57,17 +70,23 @@ const stopMs = 3_000;
 
 export class ReplicaSet {
   readonly #options: ReplicaSetOptions;
+  readonly #embody: Embody;
   readonly #slots: Slot[];
+  #warden: Warden | undefined;
   #origin: number | undefined;
+  #network: NetworkModel;
   #groups: readonly (readonly NodeName[])[] = [];
   #changed: (() => void)[] = [];
   #stopped = false;
 
   private constructor(options: ReplicaSetOptions) {
     this.#options = options;
+    this.#network = options.network;
+    this.#embody = options.inProcess ? inThisProcess : inProcessOfItsOwn;
+    if (options.warden && !options.inProcess) this.#warden = new Warden();
     options.signal?.addEventListener("abort", () => this.#notify(), { once: true });
     this.#slots = options.file.members.map(() => ({
-      child: undefined,
+      body: undefined,
       port: 0,
       links: { replicas: 0, clients: 0 },
       progress: unstarted,
@@ -75,6 +94,7 @@ export class ReplicaSet {
       wanted: true,
       gone: Promise.resolve(),
       life: 0,
+      flushes: 0,
       failure: undefined,
     }));
   }
@@ -98,41 +118,42 @@ export class ReplicaSet {
     return this.#slots.map((slot, id) => withPort(this.#options.file.members[id]?.url ?? "", slot.port));
   }
 
+  /** Of the processes, by number; undefined where there is none now. */
   get pids(): readonly (number | undefined)[] {
-    return this.#slots.map((slot) => slot.child?.pid);
+    return this.#slots.map((slot) => slot.body?.pid);
   }
 
-  /** What it last told; `up`: its process is there; `running`: and not paused. */
+  /** What it last told; `up`: it is there; `running`: and not paused. */
   progress(id: number): ReplicaProgress & { readonly up: boolean; readonly running: boolean } {
     const slot = this.#slot(id);
-    return { ...slot.progress, up: slot.child !== undefined, running: slot.child !== undefined && !slot.paused };
+    return { ...slot.progress, up: slot.body !== undefined, running: slot.body !== undefined && !slot.paused };
   }
 
   /** @returns when every running replica is linked to all others and to `clients` clients. */
   async linked(clients: number): Promise<void> {
-    const running = this.#slots.filter((slot) => slot.child).length;
-    await this.#until(
-      () => this.#slots.every((slot) => !slot.child || (slot.links.replicas >= running - 1 && slot.links.clients >= clients)),
-      "linked to each other",
-    );
+    await this.#until(() => {
+      const running = this.#slots.filter((slot) => slot.body && !slot.paused);
+      return running.every(({ links }) => links.replicas >= running.length - 1 && links.clients >= clients);
+    }, "linked to each other");
   }
 
   /** @param at - ms on the machine's monotonic clock that the run counts from */
   setOrigin(at: number): void {
     this.#origin = at;
-    for (const slot of this.#slots) send(slot, { type: "origin", at });
+    this.#tellAll({ type: "origin", at });
   }
 
   /** SIGKILL, at once. @returns when the process is gone */
   async kill(id: number): Promise<void> {
     const slot = this.#slot(id);
     slot.wanted = false;
-    slot.child?.kill("SIGKILL");
+    slot.body?.kill();
     // Links of a dead process are gone; a new one reports its own.
     slot.links = { replicas: 0, clients: 0 };
     slot.paused = false;
-    slot.child = undefined;
+    slot.body = undefined;
     await slot.gone;
+    this.#guard();
   }
 
   /** Starts a replica again that was killed or died, on the port that the others know. Its memory is gone, and with it all that it stored. */
@@ -152,20 +173,23 @@ export class ReplicaSet {
     this.#spawn(id, port);
     await this.#until(() => slot.port > 0, "listening");
     this.#tellPeers();
-    if (this.#origin !== undefined) send(slot, { type: "origin", at: this.#origin });
+    if (this.#origin !== undefined) slot.body?.send({ type: "origin", at: this.#origin });
     this.#tellCuts();
   }
 
-  /** SIGSTOP: it keeps memory and links and does nothing. */
+  /** SIGSTOP: it keeps memory and links and does nothing. @throws LabError when the set lives within one process */
   pause(id: number): void {
     const slot = this.#slot(id);
-    slot.paused = slot.child?.kill("SIGSTOP") ?? false;
+    // Paused, it would not notice the launcher's death.
+    if (slot.body?.pid !== undefined) this.#warden ??= new Warden();
+    this.#guard();
+    slot.paused = slot.body?.pause() ?? false;
   }
 
   /** SIGCONT. */
   resume(id: number): void {
     const slot = this.#slot(id);
-    slot.child?.kill("SIGCONT");
+    slot.body?.resume();
     slot.paused = false;
   }
 
@@ -179,80 +203,112 @@ export class ReplicaSet {
     this.partition([]);
   }
 
-  /** Asks every process to stop, and makes the rest. @returns when all are gone. */
+  /** From now on messages meet this network. */
+  setNetwork(network: NetworkModel): void {
+    this.#network = network;
+    this.#tellAll({ type: "network", network });
+  }
+
+  /** @returns when every running replica has written down what happened so far */
+  async flush(): Promise<void> {
+    const asked = this.#slots.filter((slot) => slot.body && !slot.paused).map((slot) => ({ slot, body: slot.body, seen: slot.flushes }));
+    for (const { body } of asked) body?.send({ type: "flush" });
+    const done = () => asked.every(({ slot, body, seen }) => slot.body !== body || slot.paused || slot.flushes > seen);
+    await this.#until(done, "done with writing", { despite: "failures" });
+  }
+
+  /** Asks every replica to stop, and makes the rest. @returns when all are gone. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#notify();
     await Promise.all(
       this.#slots.map(async (slot) => {
-        const { child } = slot;
+        const { body } = slot;
         slot.wanted = false;
-        child?.kill("SIGCONT");
-        send(slot, { type: "stop" });
-        const timer = setTimeout(() => child?.kill("SIGKILL"), stopMs);
+        body?.resume();
+        body?.send({ type: "stop" });
+        const timer = setTimeout(() => body?.kill(), stopMs);
         await slot.gone;
         clearTimeout(timer);
-        slot.child = undefined;
+        slot.body = undefined;
       }),
     );
+    await this.#warden?.dismiss();
   }
 
   #slot(id: number): Slot {
     const slot = this.#slots[id];
-    if (!slot) throw new RangeError(`there is no replica ${id}`);
+    if (!slot) throw new LabError("no-such-replica", `expected a replica in 0..${this.#slots.length - 1}, got ${id}`);
     return slot;
   }
 
   #spawn(id: number, port: number): void {
     const slot = this.#slot(id);
-    const { file, secretOf, directory, network, seed, traitors } = this.#options;
-    const traitor = traitors.get(id);
-    const child = fork(programPath(traitor ? "traitor-main" : "honest-main"), [], {
-      execArgv: sourceFlags(),
-      serialization: "advanced",
-      // What a traitor of the user's own prints is for people: the launcher's stdout may be JSON.
-      stdio: ["ignore", 2, 2, "ipc"],
-    });
+    const { file, secretOf, directory, trace = true, log = defaultLog, seed, traitors, tls, penalties = false } = this.#options;
     const task: ReplicaTask = {
       type: "task",
       id,
       file,
       secret: secretOf(replicaName(id)),
-      tracePath: join(directory, `${replicaName(id)}.jsonl`),
-      network,
+      directory,
+      trace,
+      log,
+      network: this.#network,
       seed,
       incarnation: slot.life,
       port,
+      ...(tls && { tls }),
+      penalties,
+      ownProcess: !this.#options.inProcess,
     };
-    slot.child = child;
-    slot.gone = new Promise((resolve) => child.once("close", resolve));
     slot.life += 1;
     slot.progress = unstarted;
-    child.on("message", (message: FromChild) => this.#hear(slot, child, message));
-    child.on("error", (error) => this.#died(id, slot, child, error.message));
-    // Not "exit": what the child told last may then still be on its way.
-    child.on("close", (code, signal) => this.#died(id, slot, child, signal ?? `exit code ${code}`));
-    child.send(traitor ? { ...task, ...traitor } : task);
+    const body: Body = this.#embody(task, traitors.get(id), {
+      hear: (message) => this.#hear(slot, body, message),
+      ended: (why) => this.#ended(id, slot, body, why),
+    });
+    slot.body = body;
+    slot.gone = body.gone;
+    this.#guard();
   }
 
-  #hear(slot: Slot, child: ChildProcess, message: FromChild): void {
-    if (slot.child !== child) return;
-    if (message.type === "listening") slot.port = message.port;
-    else if (message.type === "links") slot.links = message;
-    else if (message.type === "state") slot.progress = message;
-    else slot.failure = new LabError(message.code, message.message, { exitCode: message.exitCode });
+  #hear(slot: Slot, body: Body, message: FromChild): void {
+    if (slot.body !== body) return;
+    switch (message.type) {
+      case "listening":
+        slot.port = message.port;
+        break;
+      case "links":
+        slot.links = message;
+        break;
+      case "state":
+        slot.progress = message;
+        break;
+      case "flushed":
+        slot.flushes += 1;
+        break;
+      case "failed":
+        slot.failure = new LabError(message.code, message.message, { exitCode: message.exitCode });
+    }
     this.#notify();
   }
 
-  #died(id: number, slot: Slot, child: ChildProcess, why: string): void {
-    if (slot.child !== child) return;
-    slot.child = undefined;
+  #ended(id: number, slot: Slot, body: Body, why: string): void {
+    if (slot.body !== body) return;
+    slot.body = undefined;
+    slot.paused = false;
+    slot.links = { replicas: 0, clients: 0 };
     if (slot.wanted) {
       slot.wanted = false;
       slot.failure ??= new LabError("replica-died", `replica ${id} ended unexpectedly: ${why}`, { exitCode: 3 });
-      this.#options.onDeath(slot.failure);
+      this.#options.onDeath(slot.failure, id);
     }
+    this.#guard();
     this.#notify();
+  }
+
+  #guard(): void {
+    this.#warden?.guard(this.pids);
   }
 
   #notify(): void {
@@ -261,15 +317,15 @@ export class ReplicaSet {
     for (const wake of waiting) wake();
   }
 
-  /** Waits for what the children tell. @throws LabError when one of them failed, or none of it came true in time. */
-  async #until(condition: () => boolean, what: string): Promise<void> {
+  /** Waits for what the replicas tell. @throws LabError when one of them failed, or none of it came true in time. */
+  async #until(condition: () => boolean, what: string, { despite }: { readonly despite?: "failures" } = {}): Promise<void> {
     const deadline = performance.now() + patienceMs;
     for (;;) {
-      const failure = this.#slots.find((slot) => slot.failure)?.failure;
+      const failure = despite ? undefined : this.#slots.find((slot) => slot.failure)?.failure;
       if (failure) throw failure;
       this.#options.signal?.throwIfAborted();
-      if (this.#stopped) throw new LabError("stopped", `the replicas were stopped before they were ${what}`, { exitCode: 3 });
       if (condition()) return;
+      if (this.#stopped) throw new LabError("stopped", `the replicas were stopped before they were ${what}`, { exitCode: 3 });
       const left = deadline - performance.now();
       if (left <= 0) throw new LabError("too-slow", `the replicas were not ${what} within ${patienceMs / 1_000} s`, { exitCode: 3 });
       await new Promise<void>((resolve) => {
@@ -282,37 +338,28 @@ export class ReplicaSet {
     }
   }
 
+  #tellAll(message: ToReplica): void {
+    for (const { body } of this.#slots) body?.send(message);
+  }
+
   #tellPeers(): void {
     const { urls } = this;
-    for (const slot of this.#slots) send(slot, { type: "peers", urls });
+    this.#tellAll({ type: "peers", urls });
   }
 
   #tellCuts(): void {
     const { clients, members } = this.#options.file;
     const nodes: NodeName[] = [...members.map(({ id }) => replicaName(id)), ...clients.map(({ id }) => `client-${id}` as const)];
-    for (const [id, slot] of this.#slots.entries()) {
+    for (const [id, { body }] of this.#slots.entries()) {
       const cut = nodes.filter((node) => isCut(this.#groups, replicaName(id), node));
-      send(slot, { type: "block", to: cut, from: cut });
+      body?.send({ type: "block", to: cut, from: cut });
     }
   }
 }
 
-function send(slot: Slot, message: ToChild): void {
-  if (slot.child?.connected) slot.child.send(message);
-}
-
-/** From sources a child needs the loader; from the build it does not. */
-function sourceFlags(): string[] {
-  return import.meta.url.endsWith(".ts") ? ["--import", import.meta.resolve("tsx"), "--conditions=quorate-source"] : [];
-}
-
-function programPath(name: string): string {
-  const source = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-  return existsSync(source) ? source : source.replace(/\.ts$/, ".js");
-}
-
 function portOf(url: string): number {
-  return Number(new URL(url).port);
+  const { port, protocol } = new URL(url);
+  return port === "" ? (protocol === "wss:" ? 443 : 80) : Number(port);
 }
 
 function withPort(url: string, port: number): string {

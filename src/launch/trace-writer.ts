@@ -7,6 +7,7 @@ export class TraceWriter {
   readonly #file: number;
   #lines: string[] = [];
   #scheduled = false;
+  #closed = false;
 
   /** @param path - created, or appended to when a node comes back; a last line that a SIGKILL cut short is dropped */
   constructor(path: string) {
@@ -14,7 +15,9 @@ export class TraceWriter {
     this.#file = openSync(path, "a");
   }
 
+  /** After `close` nothing is written any more. */
   write(record: TraceRecord): void {
+    if (this.#closed) return;
     this.#lines.push(formatRecord(record));
     if (record.event === "decide") this.flush();
     else if (!this.#scheduled) {
@@ -33,7 +36,9 @@ export class TraceWriter {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.flush();
+    this.#closed = true;
     closeSync(this.#file);
   }
 }

@@ -8,13 +8,13 @@ import type { Storage } from "../storage/storage.ts";
 type Persist<R> = { readonly type: "persist"; readonly records: readonly R[] };
 
 export class Outbox<M, R> {
-  readonly #storage: Storage<R>;
+  readonly #storage: Pick<Storage<R>, "append">;
   readonly #carryOut: (effect: Exclude<Effect<M, R>, Persist<R>>) => void;
   readonly #waiting: Effect<M, R>[] = [];
   #blocked = false;
   #draining = false;
 
-  constructor(storage: Storage<R>, carryOut: (effect: Exclude<Effect<M, R>, Persist<R>>) => void) {
+  constructor(storage: Pick<Storage<R>, "append">, carryOut: (effect: Exclude<Effect<M, R>, Persist<R>>) => void) {
     this.#storage = storage;
     this.#carryOut = carryOut;
   }

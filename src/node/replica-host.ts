@@ -11,8 +11,10 @@ import { type Peer, peerName } from "../transport/peer.ts";
 import type { Transport } from "../transport/transport.ts";
 import { encodeFrame } from "../wire/frame.ts";
 import type { Opener } from "../wire/open.ts";
+import { defaultHostLimits, type HostLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { Timers } from "./timers.ts";
+import { VerifyBudget } from "./verify-budget.ts";
 
 /** Where a host writes what happens; `launch` turns it into trace records. */
 export interface HostWatcher<M extends AnyMessage, R> {
@@ -20,6 +22,8 @@ export interface HostWatcher<M extends AnyMessage, R> {
   received(from: NodeName, to: NodeName, message: Signed<AnyMessage>, frame: Uint8Array): void;
   /** Written before the next effect is carried out. */
   did(effect: Effect<M, R>): void;
+  /** Records became durable, `ms` after they were handed to the storage. */
+  persisted?(records: number, ms: number): void;
 }
 
 export interface HostSetup<M extends AnyMessage, R> {
@@ -29,6 +33,7 @@ export interface HostSetup<M extends AnyMessage, R> {
   readonly storage: Storage<R>;
   readonly clock: HostClock;
   readonly watcher: HostWatcher<M, R>;
+  readonly limits?: Partial<HostLimits>;
 }
 
 export interface HostClock {
@@ -41,11 +46,13 @@ export class ReplicaHost<M extends AnyMessage, R> {
   readonly #setup: HostSetup<M, R>;
   readonly #outbox: Outbox<M, R>;
   readonly #timers: Timers;
+  readonly #budget: VerifyBudget;
   #transport: Pick<Transport, "send" | "sendToClient" | "penalise"> | undefined;
 
   constructor(setup: HostSetup<M, R>) {
     this.#setup = setup;
-    this.#outbox = new Outbox(setup.storage, (effect) => this.#carryOut(effect));
+    this.#budget = new VerifyBudget({ ...defaultHostLimits, ...setup.limits });
+    this.#outbox = new Outbox(timed(setup), (effect) => this.#carryOut(effect));
     this.#timers = new Timers((timer) => this.#step({ type: "timeout", ...this.#time(), timer }));
   }
 
@@ -68,13 +75,20 @@ export class ReplicaHost<M extends AnyMessage, R> {
   /** One frame of an authenticated peer; whatever it holds, the node goes on (rule 94). */
   receive(peer: Peer, frame: Uint8Array): void {
     if (!this.#transport) return;
-    const { self, opener, core, watcher } = this.#setup;
-    const opened = opener.open(frame, (peek) => core.wants(peek));
+    const { self, opener, core, watcher, clock } = this.#setup;
     const from = peerName(peer);
+    let spent = false;
+    const opened = opener.open(frame, (peek) => {
+      if (!core.wants(peek)) return false;
+      spent = this.#budget.isSpent(from, clock.now());
+      return !spent;
+    });
     if (!opened.ok) {
-      watcher.did({ type: "reject", rejection: { from, ...opened.rejection } });
-      if (opened.signatureFailed) this.#transport.penalise(peer, opened.rejection.code);
-      return;
+      const code = spent ? "verify-budget" : opened.rejection.code;
+      watcher.did({ type: "reject", rejection: { from, ...opened.rejection, code } });
+      if (!opened.signatureFailed) return;
+      this.#budget.charge(from, clock.now());
+      return this.#transport.penalise(peer, code);
     }
     const { message } = opened.message;
     watcher.received(from, replicaName(self), opened.message, frame);
@@ -126,4 +140,17 @@ export class ReplicaHost<M extends AnyMessage, R> {
       default:
     }
   }
+}
+
+/** The setup's storage, which also tells the watcher how long records took to become durable. */
+function timed<M extends AnyMessage, R>({ storage, clock, watcher }: HostSetup<M, R>): Pick<Storage<R>, "append"> {
+  return {
+    append: (records, done) => {
+      const at = clock.now();
+      storage.append(records, () => {
+        watcher.persisted?.(records.length, clock.now() - at);
+        done();
+      });
+    },
+  };
 }

@@ -11,6 +11,9 @@ const transportReasons = {
   oversize: "a frame announced more bytes than the cluster's frame limit (A78)",
   "too-many-fragments": "a frame came in too many pieces (A78)",
   "bad-websocket": "the peer broke the WebSocket protocol (A77)",
+  "bad-http": "a request that is no HTTP, or whose headers are too long",
+  "tls-failed": "no TLS came about: a certificate that is not trusted, an old version, or no TLS at all",
+  "page-failed": "a page could not be made; the log says why",
   "slow-reader": "the peer did not read what was sent to it (A72, A79)",
   idle: "nothing was heard for too long, not even an answer to a ping (A75)",
   "too-many-connections": "strangers held too many connections; the oldest gave way",
@@ -37,12 +40,12 @@ export class Tally implements Counters {
   readonly #totals = new Map<TransportReason, number>();
   readonly #peers = new Map<NodeName, Map<TransportReason, number>>();
 
-  add(reason: TransportReason, peer?: NodeName): void {
-    increment(this.#totals, reason);
+  add(reason: TransportReason, peer?: NodeName, times = 1): void {
+    increment(this.#totals, reason, times);
     if (peer === undefined) return;
     const own = this.#peers.get(peer) ?? new Map<TransportReason, number>();
     this.#peers.set(peer, own);
-    increment(own, reason);
+    increment(own, reason, times);
   }
 
   count(reason: TransportReason, peer?: NodeName): number {
@@ -55,6 +58,6 @@ export class Tally implements Counters {
   }
 }
 
-function increment(counts: Map<TransportReason, number>, reason: TransportReason): void {
-  counts.set(reason, (counts.get(reason) ?? 0) + 1);
+function increment(counts: Map<TransportReason, number>, reason: TransportReason, times: number): void {
+  counts.set(reason, (counts.get(reason) ?? 0) + times);
 }

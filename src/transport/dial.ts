@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import type { ClientId, Digest, ReplicaId } from "../core/ids.ts";
 import type { SignatureScheme } from "../crypto/signature.ts";
 import { type Counters, Tally, type TransportReason } from "./counters.ts";
-import type { TlsSettings } from "./door.ts";
 import { defaultTransportLimits, type TransportLimits } from "./limits.ts";
 import { clientPeer, peerName, replicaPeer } from "./peer.ts";
 import { Redial } from "./redial.ts";
+import type { TlsSettings } from "./tls.ts";
 
 export interface DialOptions {
   readonly url: string;

@@ -2,7 +2,7 @@
  * Where connections come in. Until a connection has proven who it is it is a stranger, and strangers are few: each has a deadline,
  * and when there are too many the oldest gives way, so that who merely holds connections open keeps nobody out.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -10,23 +10,32 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { LabError } from "../core/lab-error.ts";
 import type { TransportReason } from "./counters.ts";
 import type { TransportLimits } from "./limits.ts";
+import { reasonOfError } from "./link.ts";
+import { type Answer, Pages } from "./pages.ts";
 import { socketSettings } from "./socket-settings.ts";
-
-/** PEM texts for `wss://`. `authority` replaces the system's trusted roots when this node dials. */
-export interface TlsSettings {
-  readonly key?: string;
-  readonly certificate?: string;
-  readonly authority?: string;
-}
+import { listenSettings, type TlsSettings } from "./tls.ts";
 
 export interface DoorOptions {
   readonly secure: boolean;
   readonly tls?: TlsSettings;
   readonly limits: TransportLimits;
   readonly frameBytes: number;
-  count(reason: TransportReason): void;
-  /** A WebSocket of a stranger; `known` is to be called when it is one no longer. */
-  onSocket(socket: WebSocket, raw: Duplex, known: () => void): void;
+  /** Who comes without a WebSocket is answered by it. */
+  readonly answer?: Answer;
+  /** A connection that came in ended before it was a link. */
+  refused(reason: TransportReason, address: string): void;
+  onPageFailure(path: string, error: unknown): void;
+  onSocket(caller: Caller): void;
+}
+
+/** A WebSocket of a stranger. */
+export interface Caller {
+  readonly socket: WebSocket;
+  /** The stream below. */
+  readonly raw: Duplex;
+  readonly address: string;
+  /** To be called when it is a stranger no longer. */
+  known(): void;
 }
 
 interface Stranger {
@@ -46,13 +55,21 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
-    this.#server = createHttpServer(options);
+    const pages = new Pages({
+      answer: options.answer,
+      limits: options.limits,
+      onFailure: (path, error) => options.onPageFailure(path, error),
+    });
+    this.#server = createHttpServer(options, (request, response) => void pages.respond(request, response));
+    // Requests behind the first one on a connection are not read.
+    this.#server.maxRequestsPerSocket = 1;
     this.#sockets = new WebSocketServer({
       ...socketSettings(options.frameBytes, options.limits.fragments),
       noServer: true,
       clientTracking: false,
     });
     this.#server.on("connection", (raw: Socket) => this.#onConnection(raw));
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, raw: Socket) => this.#onBadRequest(error, raw));
     this.#server.on("upgrade", (request: IncomingMessage, raw: Duplex, head: Buffer) => this.#onUpgrade(request, raw, head));
   }
 
@@ -64,7 +81,7 @@ export class Door {
       server.listen(port, host, () => {
         server.removeAllListeners("error");
         // What can still go wrong is accepting one connection, and then only that one is lost.
-        server.on("error", () => this.#options.count("connection-lost"));
+        server.on("error", () => this.#options.refused("connection-lost", ""));
         resolve((server.address() as AddressInfo).port);
       });
     });
@@ -108,7 +125,7 @@ export class Door {
   #evict(key: string, reason: TransportReason): void {
     const stranger = this.#strangers.get(key);
     this.#forget(key);
-    this.#options.count(reason);
+    this.#options.refused(reason, stranger?.address ?? "");
     stranger?.raw.destroy();
   }
 
@@ -120,20 +137,25 @@ export class Door {
   #onUpgrade(request: IncomingMessage, raw: Duplex, head: Buffer): void {
     raw.on("error", () => raw.destroy());
     const key = keyOf(request.socket);
-    this.#sockets.handleUpgrade(request, raw, head, (socket) => this.#options.onSocket(socket, raw, () => this.#forget(key)));
+    const address = request.socket.remoteAddress ?? "";
+    this.#sockets.handleUpgrade(request, raw, head, (socket) =>
+      this.#options.onSocket({ socket, raw, address, known: () => this.#forget(key) }),
+    );
+  }
+
+  /** No HTTP, headers without end, or a TLS handshake that failed. Who merely hangs up is no matter. */
+  #onBadRequest({ code = "" }: NodeJS.ErrnoException, raw: Socket): void {
+    const reason = code.startsWith("HPE_") ? "bad-http" : reasonOfError(code);
+    if (reason !== "connection-lost") this.#options.refused(reason, raw.remoteAddress ?? "");
+    if (reason !== "bad-http" || !raw.writable) return void raw.destroy();
+    const status = code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+    raw.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => raw.destroy());
   }
 }
 
-function createHttpServer(options: DoorOptions): Server {
-  const answer = (_: IncomingMessage, response: ServerResponse): void => {
-    response.writeHead(426, { Connection: "close" }).end("This is a Quorate replica: it speaks WebSocket only.\n");
-  };
-  if (!options.secure) return createServer(answer);
-  const { key, certificate } = options.tls ?? {};
-  if (key === undefined || certificate === undefined) {
-    throw new LabError("missing-certificate", "a wss:// address needs a TLS key and certificate to listen with: give both, or use ws://");
-  }
-  return createSecureServer({ key, cert: certificate }, answer);
+function createHttpServer({ secure, tls, limits }: DoorOptions, listener: RequestListener): Server {
+  const settings = { maxHeaderSize: limits.headerBytes };
+  return secure ? createSecureServer({ ...settings, ...listenSettings(tls) }, listener) : createServer(settings, listener);
 }
 
 function keyOf(raw: Socket): string {

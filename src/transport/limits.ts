@@ -25,6 +25,12 @@ export interface TransportLimits {
   readonly strangers: number;
   /** The same, of one address. */
   readonly strangersPerAddress: number;
+  /** Bytes of the headers of one HTTP request, be it for a page or for a WebSocket. */
+  readonly headerBytes: number;
+  /** Pages that are in the making or kept for who asks next, altogether. */
+  readonly pages: number;
+  /** How long a page is given out again before it is made anew. */
+  readonly pageMs: number;
   /** Pieces of one frame; we never send more than one. */
   readonly fragments: number;
   /** Sustained rate of inbound frames; bursts of one second are free. */
@@ -56,6 +62,9 @@ export const defaultTransportLimits: TransportLimits = {
   strangerBytes: 4_096,
   strangers: 256,
   strangersPerAddress: 64,
+  headerBytes: 8_192,
+  pages: 16,
+  pageMs: 250,
   fragments: 1_024,
   replicaFramesPerSecond: 100_000,
   replicaBytesPerSecond: 256 * 1024 * 1024,

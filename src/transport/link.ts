@@ -7,8 +7,9 @@ import type { RawData, WebSocket } from "ws";
 import type { TransportReason } from "./counters.ts";
 import type { Handshake } from "./handshake.ts";
 import type { TransportLimits } from "./limits.ts";
+import type { TransportNotice } from "./notice.ts";
 import { Outbox, type Priority } from "./outbox.ts";
-import type { Peer } from "./peer.ts";
+import { type Peer, peerName } from "./peer.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 /** Inbound rates of one identity; they outlive its links, so reconnecting refills nothing. */
@@ -27,12 +28,14 @@ export interface LinkOptions {
   /** Monotonic ms. */
   now(): number;
   /** Called for everything that is lost or refused; `peer` only once it has proven to be that. */
-  count(reason: TransportReason, peer?: Peer): void;
+  count(reason: TransportReason, peer?: Peer, times?: number): void;
+  /** Told of dropped frames and of pauses in reading. */
+  notice?(notice: TransportNotice): void;
   rateOf(peer: Peer): InboundRate | undefined;
   onOpen(link: Link, peer: Peer): void;
   onFrame(peer: Peer, frame: Uint8Array): void;
-  /** Once, as soon as the link is of no more use; the socket may take a moment longer. */
-  onClose(link: Link, reason: TransportReason): void;
+  /** Once, as soon as the link is of no more use; the socket may take a moment longer. `detail`: what the platform says. */
+  onClose(link: Link, reason: TransportReason, detail?: string): void;
 }
 
 /** RFC 6455 close codes; 4000 and up are our own. `cut` ends the connection without waiting for an answer. */
@@ -55,6 +58,14 @@ const errorReasons: { readonly [code: string]: TransportReason } = {
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: "oversize",
   WS_ERR_TOO_MANY_BUFFERED_PARTS: "too-many-fragments",
 };
+
+/** What OpenSSL and Node.js call a certificate that is not to be trusted and a TLS handshake that failed. */
+const tlsError = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_|HOSTNAME_)/;
+
+/** Why a connection broke, by the code of its error. */
+export function reasonOfError(code: string): TransportReason {
+  return errorReasons[code] ?? (code.startsWith("WS_ERR") ? "bad-websocket" : tlsError.test(code) ? "tls-failed" : "connection-lost");
+}
 
 export class Link {
   readonly #options: LinkOptions;
@@ -113,11 +124,18 @@ export class Link {
   /** Hands a frame over; it may be dropped here or lost on the way. The bytes must not change afterwards. */
   send(frame: Uint8Array, priority: Priority): void {
     if (this.#state !== "open" || this.#outbox === undefined) return this.#options.count("no-link", this.#peer);
-    if (frame.length > this.#options.frameBytes) return this.#options.count("frame-too-large", this.#peer);
+    if (frame.length > this.#options.frameBytes) return this.#drop("frame-too-large", 1);
     const dropped = this.#outbox.push(frame, priority);
-    if (dropped > 0) this.#overflowed = true;
-    for (let left = dropped; left > 0; left--) this.#options.count("queue-full", this.#peer);
+    if (dropped > 0) {
+      this.#overflowed = true;
+      this.#drop("queue-full", dropped);
+    }
     this.#pump();
+  }
+
+  #drop(reason: TransportReason, frames: number): void {
+    this.#options.count(reason, this.#peer, frames);
+    if (this.#peer !== undefined) this.#options.notice?.({ type: "frames-dropped", peer: peerName(this.#peer), reason, frames });
   }
 
   /** Reads nothing more until `resume`: what the peer sends waits on its side. A peer may close a link that stays paused. */
@@ -144,7 +162,7 @@ export class Link {
     else this.#socket.close(code, reason);
   }
 
-  #end(reason: TransportReason): void {
+  #end(reason: TransportReason, detail?: string): void {
     if (this.#state === "closed") return;
     // A paused socket would never see the other side's answer to the close frame. (ws throws while it has none below.)
     if (this.#state !== "connecting") this.#socket.resume();
@@ -154,12 +172,11 @@ export class Link {
     clearInterval(this.#ticker);
     this.#outbox = undefined;
     this.#options.count(reason, this.#peer);
-    this.#options.onClose(this, reason);
+    this.#options.onClose(this, reason, detail);
   }
 
-  #onError(error: NodeJS.ErrnoException): void {
-    const code = error.code ?? "";
-    this.#end(errorReasons[code] ?? (code.startsWith("WS_ERR") ? "bad-websocket" : "connection-lost"));
+  #onError({ code = "", message }: NodeJS.ErrnoException): void {
+    this.#end(reasonOfError(code), code || message);
   }
 
   /** Before the handshake is done a stranger may send no more than the handshake takes, whatever frame sizes it announces. */
@@ -236,6 +253,7 @@ export class Link {
     const wait = Math.max(this.#rate.frames.take(1, now), this.#rate.bytes.take(bytes, now));
     if (wait === 0 || this.#resumption !== undefined) return;
     this.#options.count("rate-limit", this.#peer);
+    if (this.#peer !== undefined) this.#options.notice?.({ type: "held-back", peer: peerName(this.#peer) });
     this.#socket.pause();
     this.#resumption = setTimeout(() => this.#payOff(), wait);
   }

@@ -15,12 +15,17 @@ export class Penalties {
     this.#limits = limits;
   }
 
-  /** Cuts `peer` off from `now` on: for twice as long as last time, unless it behaved for longer than `penaltyMaxMs` since. */
-  impose(peer: NodeName, now: number): void {
+  /**
+   * Cuts `peer` off from `now` on: for twice as long as last time, unless it behaved for longer than `penaltyMaxMs` since.
+   *
+   * @returns for how many ms
+   */
+  impose(peer: NodeName, now: number): number {
     const last = this.#sentences.get(peer);
     const again = last !== undefined && now - last.until <= this.#limits.penaltyMaxMs;
     const ms = again ? Math.min(last.ms * 2, this.#limits.penaltyMaxMs) : this.#limits.penaltyMs;
     this.#sentences.set(peer, { until: now + ms, ms });
+    return ms;
   }
 
   /** Until when `peer` is cut off, on the clock of `impose`; 0 when it never was. */

@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { Backoff } from "./backoff.ts";
 import type { TransportReason } from "./counters.ts";
-import type { TlsSettings } from "./door.ts";
 import { Handshake, type HandshakeOptions } from "./handshake.ts";
 import type { TransportLimits } from "./limits.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import { socketSettings } from "./socket-settings.ts";
+import { dialSettings, type TlsSettings } from "./tls.ts";
 
 export interface RedialOptions {
   /** Asked before each attempt, so that it may change; a text that is no url (yet) counts as a call that failed. */
@@ -56,7 +56,7 @@ export class Redial {
     if (!URL.canParse(url)) return this.#retry();
     const socket = new WebSocket(url, {
       ...socketSettings(link.frameBytes, limits.fragments),
-      ...(tls?.authority === undefined ? {} : { ca: tls.authority }),
+      ...dialSettings(tls),
     });
     this.#link = new Link({
       ...link,
@@ -68,14 +68,14 @@ export class Redial {
         this.#openedAt = link.now();
         link.onOpen(opened, peer);
       },
-      onClose: (closed, reason) => this.#onClose(closed, reason),
+      onClose: (closed, reason, detail) => this.#onClose(closed, reason, detail),
     });
     beginWhenUp(socket, this.#link);
   }
 
-  #onClose(closed: Link, reason: TransportReason): void {
+  #onClose(closed: Link, reason: TransportReason, detail: string | undefined): void {
     if (!this.#stopped) this.#retry();
-    this.#options.link.onClose(closed, reason);
+    this.#options.link.onClose(closed, reason, detail);
   }
 
   #retry(): void {

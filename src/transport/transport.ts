@@ -10,15 +10,18 @@ import type { ClientId, Digest, ReplicaId } from "../core/ids.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import type { SignatureScheme } from "../crypto/signature.ts";
 import { type Counters, Tally, type TransportReason } from "./counters.ts";
-import { Door, type TlsSettings } from "./door.ts";
+import { type Caller, Door } from "./door.ts";
 import { Handshake, type HandshakeFailure, type HandshakeOptions } from "./handshake.ts";
 import { defaultTransportLimits, type TransportLimits } from "./limits.ts";
 import { type InboundRate, Link, type LinkOptions } from "./link.ts";
+import type { TransportNotice } from "./notice.ts";
 import type { Priority } from "./outbox.ts";
+import type { Answer } from "./pages.ts";
 import { clientPeer, type Peer, peerName, replicaPeer } from "./peer.ts";
 import { Penalties } from "./penalties.ts";
 import { Redial } from "./redial.ts";
 import { closingMs } from "./socket-settings.ts";
+import type { TlsSettings } from "./tls.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 export interface TransportOptions {
@@ -49,6 +52,10 @@ export interface TransportOptions {
   /** A link (re)opened; also when a newer link of the peer took the place of the old one. */
   onLinkUp(peer: Peer): void;
   onLinkDown(peer: Peer): void;
+  /** What plain HTTP requests to the same port get, by path. @defaultValue no pages */
+  readonly answer?: Answer;
+  /** For the log: called from where things are counted. */
+  onNotice?(notice: TransportNotice): void;
 }
 
 /** Carries frames between this node and its peers. */
@@ -71,6 +78,8 @@ export interface Transport {
   /** Closes everything. @returns when every socket is gone. */
   close(): Promise<void>;
 }
+
+type WhyNot = (reason: TransportReason, detail: string | undefined, peer: Peer | undefined) => void;
 
 /** @throws LabError when `wss://` is asked for without a certificate. */
 export function createTransport(options: TransportOptions): Transport {
@@ -110,8 +119,16 @@ class WebSocketTransport implements Transport {
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       limits: this.#limits,
       frameBytes: options.frameBytes,
-      count: (reason) => this.#tally.add(reason),
-      onSocket: (socket, raw, known) => this.#accept(socket, raw, known),
+      ...(options.answer === undefined ? {} : { answer: options.answer }),
+      refused: (reason, address) => {
+        this.#tally.add(reason);
+        this.#notice({ type: "stranger-refused", reason, address });
+      },
+      onPageFailure: (path, error) => {
+        this.#tally.add("page-failed");
+        this.#notice({ type: "page-failed", path, error });
+      },
+      onSocket: (caller) => this.#accept(caller),
     });
   }
 
@@ -140,7 +157,8 @@ class WebSocketTransport implements Transport {
     const name = peerName(peer);
     this.#tally.add(reason, name);
     if (this.#options.penalties === false) return;
-    this.#penalties.impose(name, this.#now());
+    const ms = this.#penalties.impose(name, this.#now());
+    this.#notice({ type: "cut-off", peer: name, reason, ms });
     this.#links.get(name)?.close("penalised");
   }
 
@@ -189,7 +207,12 @@ class WebSocketTransport implements Transport {
         url: () => this.#urlOf(id),
         ...(tls === undefined ? {} : { tls }),
         limits: this.#limits,
-        link: { ...this.#linkOptions(), onOpen: (link, peer) => this.#adopt(link, peer) },
+        link: {
+          ...this.#linkOptions((reason, detail) => {
+            this.#notice({ type: "call-failed", peer: peerName(replicaPeer(id)), reason, ...(detail !== undefined && { detail }) });
+          }),
+          onOpen: (link, peer) => this.#adopt(link, peer),
+        },
         handshake: () => this.#handshakeOptions((peer) => (peer.role === "replica" && peer.id === id ? undefined : "peer-mismatch")),
         notBefore: () => this.#penalties.until(peerName(replicaPeer(id))),
         random: this.#random,
@@ -197,9 +220,14 @@ class WebSocketTransport implements Transport {
     );
   }
 
-  #accept(socket: LinkOptions["socket"], raw: Parameters<Link["begin"]>[0], known: () => void): void {
+  #accept({ socket, raw, address, known }: Caller): void {
     const link = new Link({
-      ...this.#linkOptions(),
+      ...this.#linkOptions((reason, _, peer) => {
+        // Who merely hangs up was not refused.
+        if (reason === "connection-lost") return;
+        const claimed = peer === undefined ? {} : { claimed: peerName(peer) };
+        this.#notice({ type: "stranger-refused", reason, address, ...claimed });
+      }),
       socket,
       side: "acceptor",
       handshake: new Handshake({ ...this.#handshakeOptions((peer) => this.#refuse(peer)), side: "acceptor" }),
@@ -235,15 +263,23 @@ class WebSocketTransport implements Transport {
     const name = peerName(peer);
     this.#links.get(name)?.close("replaced");
     this.#links.set(name, link);
+    this.#notice({ type: "link-up", peer: name });
     this.#options.onLinkUp(peer);
   }
 
-  #onClose(link: Link): void {
+  #onClose(link: Link, reason: TransportReason, detail: string | undefined, refused: WhyNot): void {
     this.#strangers.delete(link);
     const { peer } = link;
-    if (peer === undefined || this.#links.get(peerName(peer)) !== link) return;
-    this.#links.delete(peerName(peer));
+    if (peer === undefined || this.#links.get(peerName(peer)) !== link) return refused(reason, detail, peer);
+    const name = peerName(peer);
+    this.#links.delete(name);
+    this.#notice({ type: "link-down", peer: name, reason, ...(detail !== undefined && { detail }) });
     this.#options.onLinkDown(peer);
+  }
+
+  #notice(notice: TransportNotice): void {
+    // What this side closes by itself when it stops is no news.
+    if (!this.#closed) this.#options.onNotice?.(notice);
   }
 
   #rateOf(peer: Peer): InboundRate {
@@ -258,14 +294,16 @@ class WebSocketTransport implements Transport {
     return rate;
   }
 
-  #linkOptions(): Pick<LinkOptions, "frameBytes" | "now" | "count" | "rateOf" | "onFrame" | "onClose"> {
+  /** @param refused - told when a connection ends that was no link of ours, or not any more */
+  #linkOptions(refused: WhyNot): Omit<LinkOptions, "socket" | "side" | "handshake" | "limits" | "onOpen"> {
     return {
       frameBytes: this.#options.frameBytes,
       now: this.#now,
-      count: (reason: TransportReason, peer?: Peer) => this.#tally.add(reason, peer === undefined ? undefined : peerName(peer)),
+      count: (reason, peer, times) => this.#tally.add(reason, peer === undefined ? undefined : peerName(peer), times),
+      notice: (notice) => this.#notice(notice),
       rateOf: (peer) => this.#rateOf(peer),
       onFrame: (peer, frame) => this.#options.onFrame(peer, frame),
-      onClose: (link) => this.#onClose(link),
+      onClose: (link, reason, detail) => this.#onClose(link, reason, detail, refused),
     };
   }
 

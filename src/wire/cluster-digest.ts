@@ -16,6 +16,8 @@ export interface ClusterParameters {
   readonly clientKeys: readonly Uint8Array[];
   /** Signs re-admissions (rule 77). */
   readonly administratorKey?: Uint8Array;
+  /** Whether clients in no file may take part. @defaultValue false */
+  readonly openClients?: boolean;
 }
 
 /** Version of the cluster file and of this digest's layout. */
@@ -27,7 +29,7 @@ const formatVersion = 1;
  * @throws RangeError when a number is no integer in 0..2^53-1
  */
 export function clusterDigest(parameters: ClusterParameters, digest: DigestFunction): Digest {
-  const { n, f, quorums, limits, replicaKeys, clientKeys, administratorKey } = parameters;
+  const { n, f, quorums, limits, replicaKeys, clientKeys, administratorKey, openClients = false } = parameters;
   const bytes = encode([
     formatVersion,
     n,
@@ -48,6 +50,8 @@ export function clusterDigest(parameters: ClusterParameters, digest: DigestFunct
     replicaKeys,
     clientKeys,
     administratorKey ? [administratorKey] : [],
+    // Left out where it says nothing, so that it changed no digest when it came.
+    ...(openClients ? [1] : []),
   ]);
   return digest("cluster", bytes);
 }

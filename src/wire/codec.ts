@@ -27,6 +27,11 @@ interface FieldEntry {
   readonly field: Field<unknown>;
 }
 
+/** The fields that a message of this sender has, in wire order: what decides is signed, so no message has two layouts. */
+function fieldsBy({ fields }: KindEntry, sender: number): readonly FieldEntry[] {
+  return fields.every(({ field }) => field.isOf === undefined) ? fields : fields.filter(({ field }) => field.isOf?.(sender) ?? true);
+}
+
 /** One kind, ready for the codec. */
 export interface KindEntry {
   readonly kind: string;
@@ -117,7 +122,7 @@ export function kindEntry(table: KindTable, kind: string): KindEntry {
 export function encodePayload(table: KindTable, entry: KindEntry, message: AnyMessage): Uint8Array {
   const values = message as unknown as Readonly<Record<string, unknown>>;
   try {
-    const fields = entry.fields.map(({ name, field }) => field.toPlain(values[name]));
+    const fields = fieldsBy(entry, message.sender).map(({ name, field }) => field.toPlain(values[name]));
     return encode([wireVersion, table.cluster, entry.schema.code, [message.sender, message.incarnation], ...fields]);
   } catch (cause) {
     throw new RangeError(`a ${message.kind} that the wire cannot carry: ${cause instanceof Error ? cause.message : cause}`, { cause });
@@ -158,9 +163,10 @@ function decodeAt(
   if (kinds && !kinds.includes(kind)) return refusal("malformed", `expected ${kinds.join(" or ")} here`, kind);
   const sender = senderOf(header);
   if (!sender) return refusal("malformed", "expected [sender, incarnation]", kind);
-  if (values.length !== entry.fields.length) return refusal("malformed", `expected ${entry.fields.length} fields`, kind);
+  const layout = fieldsBy(entry, sender.sender);
+  if (values.length !== layout.length) return refusal("malformed", `expected ${layout.length} fields`, kind);
   try {
-    return { ok: true, entry, message: { kind, ...sender, ...fieldsOf(entry, values, contextAt(table, found, depth)) } };
+    return { ok: true, entry, message: { kind, ...sender, ...fieldsOf(layout, values, contextAt(table, found, depth)) } };
   } catch (error) {
     if (error instanceof Refused) return { ...error.refusal, kind };
     if (error instanceof Malformed) return refusal("malformed", error.message, kind);
@@ -182,9 +188,9 @@ function senderOf(header: unknown): { sender: number; incarnation: number } | un
   return typeof sender === "number" && typeof incarnation === "number" ? { sender, incarnation } : undefined;
 }
 
-function fieldsOf(entry: KindEntry, values: readonly unknown[], context: DecodeContext): Record<string, unknown> {
+function fieldsOf(layout: readonly FieldEntry[], values: readonly unknown[], context: DecodeContext): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
-  for (const [index, { name, field }] of entry.fields.entries()) fields[name] = field.fromPlain(values[index], context);
+  for (const [index, { name, field }] of layout.entries()) fields[name] = field.fromPlain(values[index], context);
   return fields;
 }
 

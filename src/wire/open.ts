@@ -14,7 +14,7 @@ import { decodeBatch } from "./batch.ts";
 import { type DecodedPayload, decodePayload, type KindTable, kindTable, type NestedMessage } from "./codec.ts";
 import { decodeFrame } from "./frame.ts";
 import type { Schemas } from "./schema.ts";
-import { type Keys, keyOf, rememberingCheck, type SignatureCheck } from "./signatures.ts";
+import { type KeyLookup, type Keys, keyLookup, rememberingCheck, type SignatureCheck } from "./signatures.ts";
 
 export interface OpenerOptions<M extends AnyMessage> extends Keys {
   readonly schemas: Schemas<M>;
@@ -35,7 +35,7 @@ export type Opened<M extends AnyMessage> =
       readonly rejection: Rejection;
       /** Whom the frame names as its sender; nothing proves it. */
       readonly sender?: number;
-      /** A signature was checked and found bad: the peer that delivered this is to be cut off. Correct peers relay only what they verified. */
+      /** A signature, or the key of an open client, was checked and found bad: the peer that delivered this is to be cut off. Correct peers relay only what they verified. */
       readonly signatureFailed: boolean;
     };
 
@@ -49,7 +49,7 @@ export interface Opener<M extends AnyMessage> {
 /** What the steps share. */
 interface Context {
   readonly table: KindTable;
-  readonly keys: Keys;
+  readonly keyOf: KeyLookup;
   readonly limits: Limits;
   readonly digest: DigestFunction;
   readonly check: SignatureCheck;
@@ -58,10 +58,10 @@ interface Context {
 
 /** @throws Error when `schemas` clash with the laboratory's own kinds */
 export function createOpener<M extends AnyMessage>(options: OpenerOptions<M>): Opener<M> {
-  const { limits, digest, verify, replicaKeys, clientKeys, incarnationOf = () => 0, signaturesKept = 8192 } = options;
+  const { limits, digest, verify, incarnationOf = () => 0, signaturesKept = 8192 } = options;
   const context: Context = {
     table: kindTable(options.schemas, options.cluster),
-    keys: { replicaKeys, clientKeys },
+    keyOf: keyLookup(options, digest),
     limits,
     digest,
     check: rememberingCheck(verify, digest, signaturesKept),
@@ -82,8 +82,8 @@ function openFrame(context: Context, bytes: Uint8Array, wants: ((peek: Peek) => 
   const { message, entry } = decoded;
   const refuse = (code: RejectionCode, signatureFailed = false): Opened<AnyMessage> =>
     rejected(code, { kind: message.kind, sender: message.sender, signatureFailed });
-  const unacceptable = refuseSender(context, decoded) ?? refuseOperation(context, message) ?? refuseInside(context, inside);
-  if (unacceptable) return refuse(unacceptable);
+  const unacceptable = refuseOperation(context, message) ?? refuseSender(context, decoded) ?? refuseInside(context, inside);
+  if (unacceptable) return refuse(unacceptable, unacceptable === "bad-key");
   if (body && !entry.schema.body) return refuse("unwanted-body");
   if (wants && !wants(peekOf(message))) return refuse("duplicate");
 
@@ -120,7 +120,8 @@ function peekOf(message: AnyMessage): Peek {
 
 /** Clients are never re-admitted: their incarnation is 0. */
 function refuseSender(context: Context, { message, entry }: Pick<DecodedPayload, "message" | "entry">): RejectionCode | undefined {
-  if (!keyOf(context.keys, entry, message)) return "unknown-sender";
+  const key = context.keyOf(entry, message);
+  if (typeof key === "string") return key;
   const admitted = entry.schema.from === "replica" ? context.incarnationOf(message.sender) : 0;
   return message.incarnation === admitted ? undefined : "wrong-incarnation";
 }
@@ -129,7 +130,8 @@ function refuseSender(context: Context, { message, entry }: Pick<DecodedPayload,
 function refuseInside(context: Context, inside: readonly NestedMessage[]): RejectionCode | undefined {
   for (const { signed, entry } of inside) {
     const { message } = signed;
-    if (!keyOf(context.keys, entry, message)) return "unknown-sender";
+    const key = context.keyOf(entry, message);
+    if (typeof key === "string") return key;
     const admitted = entry.schema.from === "replica" ? context.incarnationOf(message.sender) : 0;
     if (message.incarnation > admitted) return "wrong-incarnation";
   }
@@ -145,8 +147,8 @@ function refuseOperation(context: Context, message: AnyMessage): RejectionCode |
 }
 
 function verifies(context: Context, { signed, entry }: NestedMessage): boolean {
-  const key = keyOf(context.keys, entry, signed.message);
-  return key !== undefined && context.check(entry, key, signed.payload, signed.signature);
+  const key = context.keyOf(entry, signed.message);
+  return typeof key !== "string" && context.check(entry, key, signed.payload, signed.signature);
 }
 
 const onlyRequests: readonly string[] = ["request"];
@@ -163,7 +165,7 @@ function openBatch(context: Context, body: Uint8Array): OpenedBatch {
   for (const [payload, signature] of parts.requests) {
     const decoded = decodePayload(context.table, payload, [], onlyRequests);
     if (!decoded.ok) return bad("bad-batch");
-    const unacceptable = refuseSender(context, decoded) ?? refuseOperation(context, decoded.message);
+    const unacceptable = refuseOperation(context, decoded.message) ?? refuseSender(context, decoded);
     if (unacceptable) return bad(unacceptable);
     requests.push({ signed: { message: decoded.message, payload, signature }, entry: decoded.entry });
   }

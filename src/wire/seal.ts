@@ -40,7 +40,13 @@ export function createReplicaSeal<M extends AnyMessage>(options: SealOptions<M>)
   return createSeal(options) as unknown as Seal<M | Reply>;
 }
 
+export interface ClientSealOptions extends Omit<SealOptions<never>, "schemas"> {
+  /** Of an open client, which says its key in every request; others leave it out. */
+  readonly publicKey?: Uint8Array;
+}
+
 /** The seal of a client: it signs requests and nothing else. */
-export function createClientSeal(options: Omit<SealOptions<never>, "schemas">): (message: Unsealed<Request>) => Verified<Request> {
-  return createSeal<never>({ ...options, schemas: {} });
+export function createClientSeal({ publicKey, ...options }: ClientSealOptions): (message: Unsealed<Request>) => Verified<Request> {
+  const seal = createSeal<never>({ ...options, schemas: {} });
+  return publicKey === undefined ? seal : (message) => seal({ ...message, publicKey });
 }

@@ -178,6 +178,28 @@ describe("a client's retries", () => {
     expect(timeout(500)).toEqual([]);
   });
 
+  it("come a little sooner when chance is handed in, so that clients do not come back in step", () => {
+    const draws = [0, 0.5, 0.999];
+    const { invoke, timeout } = stage({ setup: { retry: { firstMs: 100, maxMs: 400 }, random: () => draws.shift() ?? 0 } });
+    expect(timers(invoke(0))).toEqual([100]);
+    expect(timers(timeout(100))).toEqual([150]);
+    expect(timers(timeout(250))).toEqual([200]);
+    expect(timers(timeout(450))).toEqual([400]);
+  });
+
+  it("go out at once to the believed primary when a link to it opens, and to nobody else", () => {
+    const { client, invoke } = stage();
+    const linkUp = (replica: number) => sends(client.step({ type: "link-up", now: 1, replica: replicaId(replica) }));
+    expect(linkUp(0)).toEqual([]);
+    invoke(0);
+    invoke(0);
+    expect(linkUp(1)).toEqual([]);
+    expect(linkUp(0)).toEqual([
+      { to: [0], number: 1 },
+      { to: [0], number: 2 },
+    ]);
+  });
+
   it("do not start on somebody else's timer", () => {
     const { invoke, timeout } = stage();
     invoke(0);

@@ -4,6 +4,7 @@ import type { Core, Effect, Input } from "../../src/core/contract.ts";
 import { clientId, digestOf, replicaId, requestNumber, slot, view } from "../../src/core/ids.ts";
 import type { AnyMessage, Verified } from "../../src/core/message.ts";
 import { nativeScheme } from "../../src/crypto/native.ts";
+import type { HostLimits } from "../../src/node/limits.ts";
 import { ReplicaHost } from "../../src/node/replica-host.ts";
 import type { PbftMessage } from "../../src/protocols/pbft/messages.ts";
 import { MemoryStorage } from "../../src/storage/memory.ts";
@@ -25,7 +26,13 @@ const prepare = (sender: number) => replicaSeal(nodes, sender)({ kind: "prepare"
 const reply = (sender: number) => replicaSeal(nodes, sender)({ kind: "reply", view: view(0), client: clientId(1), results: [] });
 
 /** A host of replica 1. `react` is what its core answers. */
-function hostWith(react: (input: TestInput) => readonly TestEffect[] = () => [], wanted: Core<PbftMessage, string>["wants"] = () => true) {
+function hostWith(
+  react: (input: TestInput) => readonly TestEffect[] = () => [],
+  wanted: Core<PbftMessage, string>["wants"] = () => true,
+  limits: Partial<HostLimits> = {},
+) {
+  const time = { now: 7 };
+  const verified: string[] = [];
   const inputs: TestInput[] = [];
   const told: string[] = [];
   const core: Core<PbftMessage, string> = {
@@ -41,15 +48,22 @@ function hostWith(react: (input: TestInput) => readonly TestEffect[] = () => [],
   const host = new ReplicaHost<PbftMessage, string>({
     self: replicaId(1),
     core,
-    opener: openerOf(nodes),
+    opener: openerOf(nodes, {
+      verify: (key, bytes, signature) => {
+        verified.push("once");
+        return nativeScheme.verify(key, bytes, signature);
+      },
+    }),
     storage,
-    clock: { now: () => 7, wall: () => ({ earliest: 1, latest: 2 }) },
+    clock: { now: () => time.now, wall: () => ({ earliest: 1, latest: 2 }) },
     watcher: {
       sent: (_, to, { message }) => told.push(`sent ${message.kind} to ${to}`),
       received: (from, _, { message }) => told.push(`received ${message.kind} from ${from}`),
       did: (effect) =>
         told.push(effect.type === "reject" ? `rejected ${effect.rejection.code} from ${effect.rejection.from}` : effect.type),
+      persisted: (records, ms) => told.push(`persisted ${records} in ${ms} ms`),
     },
+    limits,
   });
   const transport = {
     send: (to: number, frame: Uint8Array, priority?: string) => told.push(`${priority} frame of ${frame.length} to replica ${to}`),
@@ -61,7 +75,7 @@ function hostWith(react: (input: TestInput) => readonly TestEffect[] = () => [],
     inputs.length = 0;
     told.length = 0;
   };
-  return { host, transport, storage, inputs, told, begin };
+  return { host, transport, storage, inputs, told, begin, time, verified };
 }
 
 /** What became of one frame on the link of `peer`. */
@@ -127,6 +141,62 @@ describe("frames that are no message", () => {
   });
 });
 
+describe("a peer that delivers invalid signatures, where nobody is cut off (rule 90, A83)", () => {
+  const good = (number: number) => clientSeal(nodes, 1)({ kind: "request", number: requestNumber(number), operation });
+  const bad = (number: number): Uint8Array => {
+    const frame = frameOf(good(number));
+    frame[frame.length - 1] = (frame.at(-1) ?? 0) ^ 1;
+    return frame;
+  };
+  const limits = { badSignatures: 3, badSignaturesPerSecond: 10 };
+
+  it("costs `badSignatures` verifications at once, and then `badSignaturesPerSecond`; nothing else of it is verified", () => {
+    const { host, told, begin, time, verified } = hostWith(undefined, undefined, limits);
+    begin();
+    for (let number = 1; number <= 10; number++) host.receive(clientPeer(1), bad(number));
+    expect(verified).toHaveLength(3);
+    expect(told.filter((line) => line === "rejected verify-budget from client-1")).toHaveLength(7);
+    expect(told.filter((line) => line.startsWith("penalised"))).toHaveLength(3);
+    host.receive(clientPeer(1), frameOf(good(11)));
+    expect(told.at(-1)).toBe("rejected verify-budget from client-1");
+    time.now += 100;
+    for (let number = 1; number <= 10; number++) host.receive(clientPeer(1), bad(number));
+    expect(verified).toHaveLength(4);
+    time.now += 100;
+    host.receive(clientPeer(1), frameOf(good(12)));
+    host.receive(clientPeer(1), frameOf(good(13)));
+    expect(told.slice(-2)).toEqual(["received request from client-1", "received request from client-1"]);
+  });
+
+  it("costs nobody else anything", () => {
+    const { host, told, inputs, begin } = hostWith(undefined, undefined, limits);
+    begin();
+    for (let number = 1; number <= 10; number++) host.receive(clientPeer(1), bad(number));
+    host.receive(replicaPeer(2), frameOf(good(11)));
+    expect(told.at(-1)).toBe("received request from replica-2");
+    expect(inputs).toHaveLength(1);
+  });
+
+  it("is still told what is cheap to find out", () => {
+    const { host, told, begin } = hostWith(undefined, ({ kind }) => kind !== "prepare", limits);
+    begin();
+    for (let number = 1; number <= 10; number++) host.receive(replicaPeer(2), bad(number));
+    host.receive(replicaPeer(2), new Uint8Array(0));
+    host.receive(replicaPeer(2), frameOf(prepare(2)));
+    expect(told.slice(-2)).toEqual(["rejected malformed from replica-2", "rejected duplicate from replica-2"]);
+  });
+
+  it("is forgotten behind `remembered` others", () => {
+    const { host, verified, begin } = hostWith(undefined, undefined, { ...limits, remembered: 1 });
+    begin();
+    for (let number = 1; number <= 10; number++) host.receive(clientPeer(1), bad(number));
+    host.receive(clientPeer(2), bad(11));
+    expect(verified).toHaveLength(4);
+    for (let number = 1; number <= 10; number++) host.receive(clientPeer(1), bad(number));
+    expect(verified).toHaveLength(7);
+  });
+});
+
 describe("the life of a host", () => {
   it("starts its core with what the storage holds, and with nothing when it holds nothing", () => {
     const { host, storage, inputs, transport } = hostWith();
@@ -175,6 +245,7 @@ describe("what a core asks for", () => {
     host.linkUp(replicaPeer(0));
     expect(storage.recover()).toEqual(["vote"]);
     expect(told).toEqual([
+      "persisted 1 in 0 ms",
       "send",
       "sent prepare to replica-0",
       `consensus frame of ${frameOf(vote).length} to replica 0`,

@@ -21,7 +21,7 @@ function checkpointOf(rig: Rig, slot: number): string {
 }
 
 describe("the window", () => {
-  it("rule 24: the primary proposes up to H and no further until a checkpoint is stable", () => {
+  it("rule 24: the primary proposes up to H, one `window` above the stable checkpoint, and no further", () => {
     const rig = new Rig({ limits: { pipeline: 100 } });
     for (let number = 1; number <= 12; number++) {
       rig.ask(0, rig.request(1, number));
@@ -46,7 +46,7 @@ describe("the window", () => {
 });
 
 describe("taking checkpoints", () => {
-  it("rule 25: exactly after the slots divisible by K, all replicas the same ones", () => {
+  it("rule 25: exactly after the slots divisible by K, the `checkpointInterval`, all replicas the same ones", () => {
     const rig = ordered(13);
     for (const effects of rig.effects) {
       expect(sent(effects, "checkpoint").map(({ message }) => message.slot)).toEqual([4, 8, 12]);

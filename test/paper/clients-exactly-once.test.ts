@@ -79,7 +79,7 @@ describe("the window of a client", () => {
     expect(answered(rig)).toEqual([3, 1, 2]);
   });
 
-  it("rule 59: a client's requests beyond its window wait with the client, and those of others are not touched", () => {
+  it("rule 59: a client's requests beyond its `clientWindow` wait with the client, and those of others are not touched", () => {
     const rig = new Rig();
     for (let number = 1; number <= 16; number++) expect(rejected(rig.ask(1, rig.request(1, number)))).toEqual([]);
     expect(rejected(rig.ask(1, rig.request(1, 17)))).toEqual(["client-full"]);
@@ -210,13 +210,13 @@ describe("at most once", () => {
 });
 
 describe("operations that are out of bounds", () => {
-  it("A33: an operation over the cap is refused on admission", () => {
+  it("A33: an operation over `operationBytes` is refused on admission", () => {
     const rig = new Rig({ limits: { operationBytes: 4 } });
     expect(rejected(rig.ask(0, rig.request(1, 1, "12345")))).toEqual(["operation-too-large"]);
     expect(rejected(rig.ask(0, rig.request(1, 1, "1234")))).toEqual([]);
   });
 
-  it("A33: batches keep to the caps on requests and bytes", () => {
+  it("A33: batches keep to `batchRequests` and `batchBytes`", () => {
     const served = (limits: NonNullable<RigOptions["limits"]>): number[] => {
       const rig = new Rig({ limits: { pipeline: 1, ...limits } });
       for (let number = 1; number <= 9; number++) rig.ask(0, rig.request(1, number, "x".repeat(100)));
@@ -228,7 +228,7 @@ describe("operations that are out of bounds", () => {
     expect(served({ batchBytes: 700 }).reduce((sum, count) => sum + count, 0)).toBe(9);
   });
 
-  it("A35: a result over the cap becomes the same short one everywhere", () => {
+  it("A35: a result over `resultBytes` becomes the same short one everywhere", () => {
     const rig = new Rig({ limits: { resultBytes: 1 } });
     rig.order(1, 1);
     for (const effects of rig.effects) expect(replies(effects)[0]?.results).toEqual([{ number: 1, result: new Uint8Array(0) }]);

@@ -64,7 +64,7 @@ describe("votes for other views and slots", () => {
     expect(late.map(({ message }) => message.digest)).toEqual([digestIn(proposal)]);
   });
 
-  it("rule 18, A09: one sender's early votes fill its own share only", () => {
+  it("rule 18, A09: there is a bound on votes that came early, per sender, and one sender fills its own share only", () => {
     const rig = new Rig();
     for (let number = 1; number <= 2_000; number++) rig.receive(3, prepare(rig, 2, number * 4 + 1, 1 + (number % 8), wrong));
     expect(rig.state(3)["backlog"]).toBeLessThanOrEqual(2 * rig.cluster.limits.window);

@@ -78,7 +78,7 @@ describe("under loss", () => {
 });
 
 describe("STATUS", () => {
-  it("rule 51: goes to everybody soon and again while something is missing, and rarely when nothing is", () => {
+  it("rule 51: goes to everybody every `statusIntervalMs` while something is missing, and every `idleStatusIntervalMs` when nothing is", () => {
     const rig = new Rig();
     rig.advance(10_000, () => false);
     const idle = sent(rig.effects[1] ?? [], "status").length;
@@ -242,7 +242,7 @@ describe("STATUS", () => {
     expect(answer.every((line) => line.endsWith(">3"))).toBe(true);
   });
 
-  it("rule 55, A61: what a peer may draw by FETCH is bounded, and fills up again with time", () => {
+  it("rule 55, A61: there is a bound on bytes that a peer may fetch, and it fills up again with time", () => {
     const rig = new Rig({ limits: { frameBytes: 4_096 } });
     rig.ask(0, rig.request(1, 1, "x".repeat(1_000)));
     rig.settle();

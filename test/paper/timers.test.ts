@@ -155,7 +155,7 @@ describe("the view timer", () => {
     expect(viewTimer(rig, 3)).toBe(1_000);
   });
 
-  it("A23: a silent primary is replaced within T, and the request executes", () => {
+  it("A23: a silent primary is replaced within T, the `viewTimeoutMs`, and the request executes", () => {
     const rig = withPrimaryByHand();
     for (const id of [1, 2, 3]) rig.ask(id, rig.request(1, 1));
     rig.advance(1_100);
@@ -194,7 +194,7 @@ describe("waiting for a NEW-VIEW", () => {
     expect(viewTimer(rig, 3)).toBe(1_000);
   });
 
-  it("rule 43, rule 46: each wait in vain doubles the next one, up to Tmax", () => {
+  it("rule 43, rule 46: each wait in vain doubles the next one, up to Tmax, the `viewTimeoutMaxMs`", () => {
     const rig = new Rig({ n: 16 });
     const others = rig.cluster.replicas.slice(0, rig.cluster.quorums.order);
     const waits: (number | undefined)[] = [];

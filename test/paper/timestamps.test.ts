@@ -14,7 +14,7 @@ function proposedAt(offset: number): { rig: Rig; proposal: ReturnType<Rig["propo
 }
 
 describe("admitting a timestamp", () => {
-  it.each([0, 1, -1, delta, -delta, delta + 2, -delta - 2])("rule 79: %i ms from the own clock is within the bound", (offset) => {
+  it.each([0, 1, -1, delta, -delta, delta + 2, -delta - 2])("rule 79: %i ms from the own clock is within `timestampBoundMs`", (offset) => {
     expect(votes(proposedAt(offset).effects)).toEqual(["send prepare"]);
   });
 

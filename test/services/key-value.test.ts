@@ -64,7 +64,7 @@ describe("the key-value store", () => {
     ]);
   });
 
-  it("refuses keys and values beyond their bounds, counted in bytes of UTF-8", () => {
+  it("refuses keys above `keyBytes` and values above `valueBytes`, counted in UTF-8", () => {
     const store = createKeyValueStore();
     const key = "é".repeat(keyValueLimits.keyBytes / 2);
     const text = "x".repeat(keyValueLimits.valueBytes);
@@ -78,7 +78,7 @@ describe("the key-value store", () => {
     expect(run(store, kv.get("a"))).toEqual([value(text)]);
   });
 
-  it("refuses what would make it larger than a snapshot may be, and has room again after a delete", () => {
+  it("refuses what would make it larger than `storeBytes`, and has room again after a delete", () => {
     const store = createKeyValueStore();
     const text = "x".repeat(keyValueLimits.valueBytes);
     const last = keyValueLimits.storeBytes / keyValueLimits.valueBytes - 1;
@@ -92,7 +92,7 @@ describe("the key-value store", () => {
     expect(store.snapshot().length).toBeLessThan(keyValueLimits.storeBytes + 64 * 1024);
   });
 
-  it("refuses one key too many", () => {
+  it("refuses one key more than `entries`", () => {
     const store = createKeyValueStore();
     for (let index = 1; index < keyValueLimits.entries; index++) store.execute(kv.put(`${index}`, ""), context);
     expect(run(store, kv.put("0", "x"))).toEqual([ok]);

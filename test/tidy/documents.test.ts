@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { defaultBreaker } from "../../src/client/circuit-breaker.ts";
+import { clientLimits, defaultRetry } from "../../src/client/client-core.ts";
 import { defaultLimits, defaultTiming } from "../../src/core/cluster.ts";
+import { operationTimeout } from "../../src/launch/connect.ts";
+import { events } from "../../src/node/event-log.ts";
+import { defaultHostLimits } from "../../src/node/limits.ts";
+import { numbersAhead } from "../../src/node/number-store.ts";
 import { keyValueLimits } from "../../src/services/key-value.ts";
 import { defaultTransportLimits } from "../../src/transport/limits.ts";
 import { fileAt, filesBelow, lineOf, ownDocuments } from "./tree.ts";
@@ -10,6 +16,17 @@ const units: Readonly<Record<string, number>> = { "": 1, ms: 1, KiB: 1024, MiB: 
 function documentedLimits(text: string): ReadonlyMap<string, number> {
   const rows = text.matchAll(/^\| `(\w+)` \| (\d+) ?(ms|KiB|MiB|) \|/gm);
   return new Map([...rows].map(([, name, number, unit]) => [name ?? "", Number(number) * (units[unit ?? ""] ?? Number.NaN)]));
+}
+
+/** The first cell of each row of a Markdown table below its head. */
+function firstCells(text: string): readonly string[] {
+  const tables = text.split(/^\| --- .*$/m).slice(1);
+  return tables.flatMap((table) => [...(table.split("\n\n")[0] ?? "").matchAll(/^\| (.+?) \|/gm)].map(([, cell]) => cell ?? ""));
+}
+
+/** What tests are called: the text that opens a call of `it` or `describe`, or of what `each` gave. */
+function titlesIn(text: string): readonly string[] {
+  return [...text.matchAll(/(?:\b(?:it|describe)|\))\(\s*(["'])(.*?)\1,/g)].map(([, , title]) => title ?? "");
 }
 
 /** `npm test` and `npm run NAME`, by the name of the script. */
@@ -23,7 +40,8 @@ describe("docs/limits.md", () => {
   const documented = documentedLimits(fileAt("docs/limits.md").text);
 
   it("has every default as it is in the code", () => {
-    const inCode = { ...defaultLimits, ...defaultTiming, ...defaultTransportLimits, ...keyValueLimits };
+    const ofClient = { ...defaultRetry, ...clientLimits, ...defaultBreaker, ...operationTimeout, numbersAhead };
+    const inCode = { ...defaultLimits, ...defaultTiming, ...defaultTransportLimits, ...defaultHostLimits, ...ofClient, ...keyValueLimits };
     expect(Object.fromEntries(documented)).toEqual(inCode);
   });
 
@@ -34,6 +52,32 @@ describe("docs/limits.md", () => {
         ["b", 7],
       ]),
     );
+  });
+});
+
+describe("each bound in docs/limits.md", () => {
+  const bounds = firstCells(fileAt("docs/limits.md").text);
+  const titles = filesBelow("test", ".test.ts").flatMap((file) => titlesIn(file.text));
+  const untested = (cells: readonly string[]) => cells.filter((cell) => !titles.some((title) => title.includes(cell)));
+
+  it("is named by the title of a test", () => {
+    expect(bounds.length).toBeGreaterThan(50);
+    expect(untested(bounds)).toEqual([]);
+  });
+
+  it("would be missed", () => {
+    expect(firstCells("| limit | default |\n| --- | --- |\n| `a` | 4 |\n| b, c | 7 |\n\n| no | table |")).toEqual(["`a`", "b, c"]);
+    expect(titlesIn('it("one (`a`)", () => {});\nit.each([1])(\n  "two", () => x("three"),\n);')).toEqual(["one (`a`)", "two"]);
+    expect(untested(["`handshakeMs`", "`nothing`"])).toEqual(["`nothing`"]);
+  });
+});
+
+describe("docs/operations.md", () => {
+  const { text } = fileAt("docs/operations.md");
+
+  it("tells of every event of the log, and at which level it is", () => {
+    const documented = [...text.matchAll(/^\| `([\w-]+)` \| (\w+) \|/gm)].map(([, event, level]) => [event, level]);
+    expect(documented).toEqual(Object.entries(events).map(([event, { level }]) => [event, level]));
   });
 });
 

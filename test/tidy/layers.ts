@@ -42,8 +42,11 @@ const packages: Readonly<Record<string, { readonly in: readonly string[]; readon
     because: "schemas are for what users write; the core and the wire check their own",
   },
   ws: { in: ["src/transport/"], because: "only the transport knows sockets" },
+  "pino-pretty": { in: ["src/node/"], because: "one place decides how a log looks: ask src/node/log.ts" },
+  "prom-client": { in: ["src/node/"], because: "one place tells Prometheus: ask src/node/metrics.ts" },
   pino: { in: ["src/node/", "src/launch/", "src/cli/"], because: "the core returns effects and never logs" },
   commander: { in: ["src/cli/"], because: "only the command line parses arguments" },
+  "hdr-histogram-js": { in: ["src/launch/", "src/cli/"], because: "only who measures from outside needs percentiles" },
   picocolors: { in: ["src/cli/"], because: "only the command line prints" },
   tsx: { in: ["src/launch/", "src/cli/"], because: "only what loads a user's file needs it" },
 };

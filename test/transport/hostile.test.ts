@@ -77,12 +77,20 @@ describe("before the handshake is done", () => {
     await underAttack("oversize", (port) => belowTheWebSocket(port, [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0]));
   });
 
-  it("reads no more of a stranger than a handshake takes, though the frame it announces is allowed", async () => {
-    await underAttack("early-frame", async (port) => {
-      const stranger = await Stranger.at(port);
-      stranger.socket.send(new Uint8Array(8_192), { fin: false });
-      expect(await stranger.closed).toBe(4000);
-    });
+  it("reads `strangerBytes` of a stranger and no more, though the frame it announces is allowed", async () => {
+    const limits = { strangerBytes: 400 };
+    await underAttack(
+      "early-frame",
+      async (port) => {
+        // An honest handshake fits.
+        const client = startClient(1, port);
+        await until(() => client.events.includes("open"));
+        const stranger = await Stranger.at(port);
+        stranger.socket.send(new Uint8Array(401), { fin: false });
+        expect(await stranger.closed).toBe(4000);
+      },
+      limits,
+    );
   });
 
   it("closes a connection that cuts its hello short", async () => {
@@ -96,7 +104,7 @@ describe("before the handshake is done", () => {
     });
   });
 
-  it("ends a connection that says nothing", async () => {
+  it("ends a connection that says nothing for `handshakeMs`", async () => {
     await underAttack("handshake-timeout", async (port) => (await Stranger.at(port)).closed, { handshakeMs: 30 });
   });
 
@@ -161,18 +169,21 @@ describe("false identities", () => {
     expect(pair.acceptor.events).toEqual(["replica-0 up"]);
   });
 
-  it("makes room for a correct peer when strangers hold every connection", async () => {
-    const { acceptor } = await underAttack(
-      "too-many-connections",
-      async (port) => {
-        for (let count = 0; count < 6; count++) await Stranger.at(port);
-        const client = startClient(1, port);
-        await until(() => client.events.includes("open"));
-      },
-      { strangers: 5, strangersPerAddress: 5 },
-    );
-    expect(acceptor.events).toContain("client-1 up");
-  });
+  it.each([{ strangers: 5 }, { strangersPerAddress: 5 }])(
+    "makes room for a correct peer when strangers hold every connection (`strangers`, `strangersPerAddress`): %o",
+    async (limits) => {
+      const { acceptor } = await underAttack(
+        "too-many-connections",
+        async (port) => {
+          for (let count = 0; count < 6; count++) await Stranger.at(port);
+          const client = startClient(1, port);
+          await until(() => client.events.includes("open"));
+        },
+        limits,
+      );
+      expect(acceptor.events).toContain("client-1 up");
+    },
+  );
 });
 
 describe("after a valid handshake", () => {
@@ -193,7 +204,7 @@ describe("after a valid handshake", () => {
     expect(acceptor.events).toContain("client-1 down");
   });
 
-  it("closes a peer that sends more than a frame may hold, whole or in pieces (A78)", async () => {
+  it("closes a peer that sends more than `frameBytes`, whole or in pieces (A78)", async () => {
     await underAttack("oversize", async (port) => {
       const peer = await traitor(port);
       peer.send(new Uint8Array(frameBytes + 1));
@@ -204,12 +215,21 @@ describe("after a valid handshake", () => {
     });
   });
 
-  it("closes a peer that sends a frame in too many pieces (A78)", async () => {
-    await underAttack("too-many-fragments", async (port) => {
-      const peer = await traitor(port);
-      for (let count = 0; count < 1_100; count++) peer.socket.send(Uint8Array.of(1), { fin: false });
-      expect(await peer.closed).toBe(1008);
-    });
+  it("closes a peer that sends a frame in more than `fragments` pieces (A78)", async () => {
+    const { acceptor } = await underAttack(
+      "too-many-fragments",
+      async (port) => {
+        const peer = await traitor(port);
+        const send = (pieces: number, fin: boolean): void => {
+          for (let count = 1; count <= pieces; count++) peer.socket.send(Uint8Array.of(120), { fin: fin && count === pieces });
+        };
+        send(8, true);
+        send(9, false);
+        expect(await peer.closed).toBe(1008);
+      },
+      { fragments: 8 },
+    );
+    expect(acceptor.frames).toContain("client-1: xxxxxxxx");
   });
 
   const malformed: readonly (readonly [string, readonly number[]])[] = [
@@ -224,7 +244,7 @@ describe("after a valid handshake", () => {
     await underAttack("bad-websocket", (port) => belowTheWebSocket(port, bytes));
   });
 
-  it("bounds what it keeps for a peer that reads nothing, and closes it (A72, A79)", async () => {
+  it("bounds what it keeps for a peer that reads nothing, and closes it: `clientQueueBytes`, `highWaterBytes`, `stalledTicks` (A72, A79)", async () => {
     const limits = { tickMs: 50, stalledTicks: 4, clientQueueBytes: 2 * frameBytes, highWaterBytes: frameBytes };
     let most = 0;
     const pair = await startPair({ acceptor: { limits } });
@@ -245,7 +265,7 @@ describe("after a valid handshake", () => {
     await expectAlive(pair);
   });
 
-  it("closes a peer that reads too slowly for what it asks for, though it reads", async () => {
+  it("closes a peer that reads too slowly for what it asks for, though it reads: `overflowTicks`", async () => {
     const limits = { tickMs: 20, overflowTicks: 3, stalledTicks: 1_000, silentTicks: 1_000, clientQueueBytes: frameBytes };
     const pair = await startPair({ acceptor: { limits } });
     const peer = await traitor(pair.acceptor.port);
@@ -259,7 +279,7 @@ describe("after a valid handshake", () => {
     expect(peer.received.length).toBeGreaterThan(2);
   });
 
-  it("ends a peer that answers no ping, though its connection stands", async () => {
+  it("ends a peer that answers no ping, though its connection stands: `tickMs`, `silentTicks`", async () => {
     await underAttack(
       "idle",
       async (port) => {

@@ -35,7 +35,7 @@ describe("the pause before dialling again", () => {
   const limits = { backoffMs: 100, backoffMaxMs: 2_000 };
   const pauses = (backoff: Backoff, count: number): number[] => Array.from({ length: count }, () => backoff.next(0));
 
-  it("doubles with each failure up to its cap, and stays there", () => {
+  it("is `backoffMs` at first, doubles with each failure up to `backoffMaxMs`, and stays there", () => {
     expect(pauses(new Backoff(limits, () => 1), 7)).toEqual([100, 200, 400, 800, 1_600, 2_000, 2_000]);
     expect(pauses(new Backoff(limits, () => 1), 5_000).at(-1)).toBe(2_000);
   });
@@ -60,7 +60,7 @@ describe("penalties", () => {
     expect([penalties.until("replica-1"), penalties.until("replica-2")]).toEqual([150, 0]);
   });
 
-  it("double for who comes back to lie, up to the longest", () => {
+  it("last `penaltyMs` at first, double for who comes back to lie, up to `penaltyMaxMs`", () => {
     const penalties = new Penalties(limits);
     const lengths = [];
     for (let now = 0; lengths.length < 6; now = penalties.until("client-1") + 1) {

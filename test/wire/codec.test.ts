@@ -129,7 +129,7 @@ describe("messages inside messages", () => {
     expect(found.map(({ signed }) => signed.payload)).toEqual([chainOf(0).payload, chainOf(1).payload]);
   });
 
-  it("are refused three deep", () => {
+  it("are refused three deep: messages within messages", () => {
     expect(open(chainOf(3).payload).result).toMatchObject({ ok: false, code: "malformed", kind: "chain" });
   });
 

@@ -64,7 +64,7 @@ describe("opening gives back", () => {
 });
 
 describe("opening refuses", () => {
-  it("a frame above the cluster's limit, unread", () => {
+  it("a frame above `frameBytes`, unread", () => {
     expect(openerOf(test).open(new Uint8Array(10_001))).toEqual({
       ok: false,
       rejection: { code: "frame-too-large", detail: "10001 of 10000 bytes" },
@@ -107,7 +107,7 @@ describe("opening refuses", () => {
     expect(open(forged)).toEqual({ ok: false, rejection: { code: "bad-signature", kind: "prepare" }, sender: 0, signatureFailed: true });
   });
 
-  it("an operation above the limit", () => {
+  it("an operation above `operationBytes`", () => {
     const operation = (size: number) => clientSeal(test)({ kind: "request", number: requestNumber(1), operation: new Uint8Array(size) });
     expect(codeOf(open(operation(100)))).toBe("accepted");
     expect(codeOf(open(operation(101)))).toBe("operation-too-large");
@@ -233,7 +233,7 @@ describe("a batch", () => {
     expect(batchOf(encodeBatch(1, [large]))).toEqual(bad("operation-too-large"));
   });
 
-  it("is bad above the limits of requests and bytes (A33)", () => {
+  it("is bad above `batchRequests` and `batchBytes` (A33)", () => {
     expect(batchOf(encodeBatch(1, [request, request, request]))).toMatchObject({ valid: true });
     expect(batchOf(encodeBatch(1, [request, request, request, request]))).toEqual(bad("batch-too-large"));
     expect(batchOf(new Uint8Array(2001))).toEqual(bad("batch-too-large"));
@@ -318,7 +318,7 @@ describe("the memory of good signatures", () => {
     expect(verify).toHaveBeenCalledTimes(4);
   });
 
-  it("is bounded: the oldest goes first", () => {
+  it("is bounded: of the good signatures remembered the oldest goes first", () => {
     const verify = vi.fn(scheme.verify);
     const opener = openerOf(test, { verify, signaturesKept: 2 });
     const frames = [1, 2, 3].map((at) => encodeFrame(seal({ kind: "prepare", view: view(0), slot: slot(at), digest })));

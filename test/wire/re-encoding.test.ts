@@ -52,7 +52,7 @@ describe("A88: a rightly signed PREPARE whose view is written", () => {
     expect(withView(0x82, 1, 1, 0xa1, 0x31, 2)).toBe("malformed");
   });
 
-  it("f) as 2^53+1 is malformed, and 2^53-1 is not", () => {
+  it("f) as 2^53+1 is malformed, and 2^53-1, the largest of all numbers, is not", () => {
     expect(withView(0xcf, 0, 0x20, 0, 0, 0, 0, 0, 1)).toBe("malformed");
     expect(withView(0xcf, 0, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)).toBe("accepted");
   });

@@ -114,13 +114,13 @@ describe("scan bounds", () => {
     expect(scan(deep)).toBe("it is nested too deep");
   });
 
-  it("the depth exactly: one array more than allowed is one too many", () => {
+  it("the depth exactly: arrays within arrays, of which one more than allowed is one too many", () => {
     expect(scan(bytesOf("91919100"), { depth: 3, elements: 9 })).toBeUndefined();
     expect(scan(bytesOf("91919100"), { depth: 2, elements: 9 })).toBe("it is nested too deep");
     expect(scan(bytesOf("00"), { depth: 0, elements: 9 })).toBeUndefined();
   });
 
-  it("the number of values exactly, over all arrays together", () => {
+  it("the number of values in a payload exactly, over all arrays together", () => {
     const fiveValues = bytesOf("92920000c400");
     expect(scan(fiveValues, { depth: 2, elements: 5 })).toBeUndefined();
     expect(scan(fiveValues, { depth: 2, elements: 4 })).toBe("it holds too many values");

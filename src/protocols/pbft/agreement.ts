@@ -48,7 +48,7 @@ export function learnBody(context: Context, bytes: Uint8Array, batch: Batch, { s
   wantBody(context, { slot, digest });
   for (const request of batch.requests) {
     const { sender, number } = request.message;
-    if (!context.table.isNew(sender, number)) continue;
+    if (!context.table.isNew(request.message)) continue;
     context.pending.add(request, context.now);
     context.pending.markProposed(sender, number);
   }

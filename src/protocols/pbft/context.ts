@@ -135,7 +135,7 @@ export class Context {
     this.service = setup.service;
     this.nullDigest = setup.digest("null", new Uint8Array(0));
     this.others = setup.cluster.replicas.filter((id) => id !== setup.self);
-    this.table = new ClientTable(setup.cluster.limits.clientWindow);
+    this.table = new ClientTable(setup.cluster.limits);
     this.pending = new PendingRequests(setup.cluster.limits.clientWindow);
     this.backlog = new Backlog(2 * setup.cluster.limits.window);
   }

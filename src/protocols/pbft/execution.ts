@@ -1,11 +1,14 @@
 /** Executing decided slots in order, once per request, and answering clients (rules 21, 59-61, 64, 80, 81). */
 import type { DecidedRequest } from "../../core/contract.ts";
 import type { ClientId, Slot } from "../../core/ids.ts";
-import type { Batch, RequestResult } from "../../core/message.ts";
+import type { Batch, Request, RequestResult } from "../../core/message.ts";
 import { wantBody } from "./agreement.ts";
 import { collect, takeCheckpoint } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { CommitCertificate } from "./slot-log.ts";
+
+/** What the laboratory answers where the service has no answer. */
+export const failure: Uint8Array = new Uint8Array(0);
 
 /** Slots with new requests that halve a doubled timeout once. */
 const slotsPerDecay = 8;
@@ -47,17 +50,17 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
   const replies = new Map<ClientId, RequestResult[]>();
   let progress = false;
   for (const { message } of requests) {
-    const { sender: client, number, operation } = message;
+    const { sender: client, number } = message;
     // A second occurrence, in this batch or any later one, has no effect (rule 61); its first reply stands.
-    const isNew = context.table.isNew(client, number);
-    const result = isNew ? capped(context, context.service.execute(operation, { client, clock: context.clock })) : undefined;
-    if (result) context.table.record(client, number, result);
+    const isNew = context.table.isNew(message);
+    const result = isNew && context.table.hasRoomFor(client) ? resultOf(context, message) : undefined;
+    if (result) context.table.record(message, result);
     context.pending.executed(client, number, context.table.floor(client), result && context.now);
+    if (!isNew) continue;
+    // Without room nothing took effect; the client is told, and the next replica that it asks says the same.
+    replies.set(client, [...(replies.get(client) ?? []), { number, result: result ?? failure }]);
     if (!result) continue;
     context.observe({ event: "execute", slot, client, request: number, result });
-    const results = replies.get(client) ?? [];
-    results.push({ number, result });
-    replies.set(client, results);
     progress = true;
   }
   for (const [client, results] of replies) replyTo(context, client, results);
@@ -76,7 +79,12 @@ export function replyTo(context: Context, client: ClientId, results: readonly Re
   context.effects.push({ type: "reply", to: client, message });
 }
 
-/** A result over the cap becomes the same short error on every replica (A35). */
-function capped(context: Context, result: Uint8Array): Uint8Array {
-  return result.length <= context.cluster.limits.resultBytes ? result : new Uint8Array(0);
+/** A result over the cap, or none because the service threw, becomes the same short error on every replica (rule 81, A35). */
+function resultOf(context: Context, { sender, operation }: Request): Uint8Array {
+  try {
+    const result = context.service.execute(operation, { client: sender, clock: context.clock });
+    return result.length <= context.cluster.limits.resultBytes ? result : failure;
+  } catch {
+    return failure;
+  }
 }

@@ -1,47 +1,79 @@
 /**
- * Requests known and not yet executed, per client. Their ages drive the view timer (rules 41, 42); their bound is the client's
- * own window, so a flooding client harms itself alone (A68).
+ * Requests known and not yet executed. Their ages drive the view timer (rules 41, 42). Each client has a share of its own, bounded by
+ * its window and served in turn, so that a flooding client harms itself alone; open clients, who are as many as somebody likes,
+ * have one share together (A68).
  */
-import type { ClientId, RequestNumber } from "../../core/ids.ts";
+import { openClientLimits } from "../../core/cluster.ts";
+import { type ClientId, isOpenClient, type RequestNumber } from "../../core/ids.ts";
 import type { Request, Verified } from "../../core/message.ts";
 
-export interface PendingRequest {
+interface PendingRequest {
   readonly request: Verified<Request>;
   readonly learnedAt: number;
   /** In a proposal of the current view already; a new view clears it (rule 39). */
   proposed: boolean;
 }
 
-interface ClientQueue {
+/** The requests of one client, oldest first. */
+interface Queue {
+  readonly share: Share;
   readonly requests: Map<RequestNumber, PendingRequest>;
-  executedAt: number;
+  /** Those that are in no proposal of the current view. */
+  readonly waiting: Set<PendingRequest>;
+  floor: number;
 }
+
+/** What is served in turn and grows old as one: a registered client, or all open clients. */
+interface Share {
+  /** Oldest first. */
+  readonly requests: Set<PendingRequest>;
+  /** Its clients with waiting requests, whose turn is next first. */
+  readonly ready: Set<Queue>;
+  executedAt: number;
+  /** Since when it has waited; undefined while nothing is pending. */
+  since: number | undefined;
+}
+
+/** Open clients whose overdue requests one tick relays. */
+const openRelayed = 32;
 
 export class PendingRequests {
   readonly #window: number;
-  readonly #clients = new Map<ClientId, ClientQueue>();
+  readonly #queues = new Map<ClientId, Queue>();
+  readonly #open = createShare();
+  /** Shares with waiting requests, whose turn is next first. It outlives a batch: who was served last does not start the next one. */
+  #ready = new Set<Share>();
+  /** Shares with pending requests, the longest waiting first. */
+  #aging = new Set<Share>();
+  #youngest = 0;
+  #size = 0;
 
   constructor(window: number) {
     this.#window = window;
   }
 
   get size(): number {
-    let total = 0;
-    for (const queue of this.#clients.values()) total += queue.requests.size;
-    return total;
+    return this.#size;
   }
 
   has(client: ClientId, number: RequestNumber): boolean {
-    return this.#clients.get(client)?.requests.has(number) ?? false;
+    return this.#queues.get(client)?.requests.has(number) ?? false;
   }
 
   /** False when the client's share is full. */
   add(request: Verified<Request>, now: number): boolean {
     const { sender, number } = request.message;
-    const queue = this.#queue(sender);
+    const queue = this.#queues.get(sender) ?? this.#createQueue(sender);
     if (queue.requests.has(number)) return true;
-    if (queue.requests.size >= this.#window) return false;
-    queue.requests.set(number, { request, learnedAt: now, proposed: false });
+    const { share } = queue;
+    if (queue.requests.size >= this.#window || (share === this.#open && share.requests.size >= openClientLimits.openPending)) return false;
+    const pending: PendingRequest = { request, learnedAt: now, proposed: false };
+    this.#queues.set(sender, queue);
+    queue.requests.set(number, pending);
+    share.requests.add(pending);
+    this.#size += 1;
+    this.#await(queue, pending);
+    this.#age(share);
     return true;
   }
 
@@ -50,83 +82,147 @@ export class PendingRequests {
    * only when that took effect: ordering old requests again must not hide a starved new one (rule 42).
    */
   executed(client: ClientId, number: RequestNumber, floor: number, effectiveAt: number | undefined): void {
-    const queue = this.#queue(client);
-    queue.requests.delete(number);
-    for (const known of queue.requests.keys()) if (known <= floor) queue.requests.delete(known);
-    if (effectiveAt !== undefined) queue.executedAt = effectiveAt;
+    const queue = this.#queues.get(client);
+    if (!queue) return;
+    const { share } = queue;
+    if (effectiveAt !== undefined) share.executedAt = effectiveAt;
+    this.#remove(queue, number);
+    // The usual step is one number; a jump looks at every request.
+    if (floor <= queue.floor + 1) this.#remove(queue, floor as RequestNumber);
+    else for (const known of queue.requests.keys()) if (known <= floor) this.#remove(queue, known);
+    queue.floor = Math.max(queue.floor, floor);
+    this.#age(share);
   }
 
   /** Drops what the state covers already, after an install. */
-  drop(covered: (client: ClientId, number: RequestNumber) => boolean): void {
-    for (const [client, queue] of this.#clients) {
-      for (const number of queue.requests.keys()) if (covered(client, number)) queue.requests.delete(number);
+  drop(covered: (request: Request) => boolean): void {
+    for (const queue of this.#queues.values()) {
+      for (const [number, { request }] of queue.requests) if (covered(request.message)) this.#remove(queue, number);
+      this.#age(queue.share);
     }
   }
 
   markProposed(client: ClientId, number: RequestNumber): void {
-    const pending = this.#clients.get(client)?.requests.get(number);
-    if (pending) pending.proposed = true;
+    const queue = this.#queues.get(client);
+    const pending = queue?.requests.get(number);
+    if (!queue || !pending || pending.proposed) return;
+    pending.proposed = true;
+    this.#serve(queue, pending);
   }
 
   /** A new view: everything is to be proposed again (rule 39). */
   unpropose(): void {
-    for (const pending of this.all()) pending.proposed = false;
-  }
-
-  *all(): Iterable<PendingRequest> {
-    for (const queue of this.#clients.values()) yield* queue.requests.values();
-  }
-
-  /** Requests to propose next, one of each client in turn (rule 42), `max` at most. */
-  take(max: number): Verified<Request>[] {
-    const lanes = [...this.#clients.entries()]
-      .sort(([a], [b]) => a - b)
-      .map(([, queue]) => [...queue.requests.values()].filter((pending) => !pending.proposed));
-    const taken: Verified<Request>[] = [];
-    for (let round = 0; taken.length < max; round++) {
-      const before = taken.length;
-      for (const lane of lanes) {
-        const pending = lane[round];
-        if (pending && taken.length < max) taken.push(pending.request);
+    for (const queue of this.#queues.values()) {
+      queue.waiting.clear();
+      for (const pending of queue.requests.values()) {
+        pending.proposed = false;
+        this.#await(queue, pending);
       }
-      if (taken.length === before) break;
     }
+  }
+
+  /**
+   * Takes out requests to propose next, one of each share in turn (rule 42); inside the open share, one of each client. They count as
+   * proposed from now on.
+   *
+   * @param fits - asked for each; a share whose next request does not fit is passed over, and begins the next time
+   */
+  take(max: number, fits: (request: Verified<Request>) => boolean): Verified<Request>[] {
+    const taken: Verified<Request>[] = [];
+    const passed: Share[] = [];
+    while (taken.length < max) {
+      const [share] = this.#ready;
+      const [queue] = share?.ready ?? [];
+      const [pending] = queue?.waiting ?? [];
+      if (!share || !queue || !pending) break;
+      this.#ready.delete(share);
+      if (!fits(pending.request)) {
+        passed.push(share);
+        continue;
+      }
+      pending.proposed = true;
+      taken.push(pending.request);
+      share.ready.delete(queue);
+      queue.waiting.delete(pending);
+      if (queue.waiting.size > 0) share.ready.add(queue);
+      if (share.ready.size > 0) this.#ready.add(share);
+    }
+    if (passed.length > 0) this.#ready = new Set([...passed, ...this.#ready]);
     return taken;
   }
 
-  get anyUnproposed(): boolean {
-    for (const pending of this.all()) if (!pending.proposed) return true;
-    return false;
+  /** Requests that are in no proposal, one of each client in turn, oldest first. */
+  *waiting(): Iterable<Verified<Request>> {
+    let lanes = [...this.#queues.values()].map(({ waiting }) => waiting.values());
+    while (lanes.length > 0) {
+      const round = lanes.map((lane) => ({ lane, next: lane.next() })).filter(({ next }) => !next.done);
+      for (const { next } of round) if (!next.done) yield next.value.request;
+      lanes = round.map(({ lane }) => lane);
+    }
   }
 
-  /** When the longest-waiting client began to wait; undefined when nothing is pending. `since` bounds it from below (rule 42). */
+  /** When the longest-waiting share began to wait; undefined when nothing is pending. `since` bounds it from below (rule 42). */
   oldestSince(since: number): number | undefined {
-    let oldest: number | undefined;
-    for (const queue of this.#clients.values()) {
-      const [first] = queue.requests.values();
-      if (!first) continue;
-      const waiting = Math.max(first.learnedAt, queue.executedAt, since);
-      if (oldest === undefined || waiting < oldest) oldest = waiting;
-    }
-    return oldest;
+    const [share] = this.#aging;
+    return share?.since === undefined ? undefined : Math.max(share.since, since);
   }
 
-  /** Of each client that has waited since `before` or longer, the first request that is in no proposal. `since` as above. */
+  /** Of each client whose share has waited since `before` or longer, the first request that is in no proposal. `since` as above. */
   *overdue(before: number, since: number): Iterable<Verified<Request>> {
-    for (const queue of this.#clients.values()) {
-      const [first] = queue.requests.values();
-      if (!first || Math.max(first.learnedAt, queue.executedAt, since) > before) continue;
-      for (const { request, proposed } of queue.requests.values()) {
-        if (proposed) continue;
-        yield request;
-        break;
-      }
+    let open = 0;
+    for (const { share, waiting } of this.#queues.values()) {
+      const [first] = waiting;
+      if (!first || share.since === undefined || Math.max(share.since, since) > before) continue;
+      if (share === this.#open) open += 1;
+      if (open <= openRelayed || share !== this.#open) yield first.request;
     }
   }
 
-  #queue(client: ClientId): ClientQueue {
-    const queue = this.#clients.get(client) ?? { requests: new Map<RequestNumber, PendingRequest>(), executedAt: 0 };
-    this.#clients.set(client, queue);
-    return queue;
+  #createQueue(client: ClientId): Queue {
+    const share = isOpenClient(client) ? this.#open : createShare();
+    return { share, requests: new Map(), waiting: new Set(), floor: 0 };
   }
+
+  #await(queue: Queue, pending: PendingRequest): void {
+    queue.waiting.add(pending);
+    queue.share.ready.add(queue);
+    this.#ready.add(queue.share);
+  }
+
+  #serve(queue: Queue, pending: PendingRequest): void {
+    const { share, waiting } = queue;
+    waiting.delete(pending);
+    if (waiting.size > 0) return;
+    share.ready.delete(queue);
+    if (share.ready.size === 0) this.#ready.delete(share);
+  }
+
+  #remove(queue: Queue, number: RequestNumber): void {
+    const pending = queue.requests.get(number);
+    if (!pending) return;
+    const { share, requests } = queue;
+    requests.delete(number);
+    share.requests.delete(pending);
+    this.#size -= 1;
+    this.#serve(queue, pending);
+    // Registered clients are few; of the others nothing stays behind.
+    if (requests.size === 0 && share === this.#open) this.#queues.delete(pending.request.message.sender);
+  }
+
+  /** Moves a share to its place among those that wait: nearly always to the end, since time only grows. */
+  #age(share: Share): void {
+    const [first] = share.requests;
+    const since = first && Math.max(first.learnedAt, share.executedAt);
+    if (since === share.since) return;
+    share.since = since;
+    this.#aging.delete(share);
+    if (since === undefined) return;
+    this.#aging.add(share);
+    if (since < this.#youngest) this.#aging = new Set([...this.#aging].sort((a, b) => (a.since ?? 0) - (b.since ?? 0)));
+    else this.#youngest = since;
+  }
+}
+
+function createShare(): Share {
+  return { requests: new Set(), ready: new Set(), executedAt: 0, since: undefined };
 }

@@ -4,33 +4,42 @@ import type { Request, Verified } from "../../core/message.ts";
 import { encodeBatch } from "../../wire/batch.ts";
 import { acceptProposal } from "./agreement.ts";
 import type { Context } from "./context.ts";
-import { replyTo } from "./execution.ts";
+import { failure, replyTo } from "./execution.ts";
 import { currentTimeoutMs } from "./view-change.ts";
+
+/** Bytes that a batch takes beside its requests, and a request beside its payload and signature. */
+const batchFraming = 32;
+const requestFraming = 16;
 
 export function onRequest(context: Context, request: Verified<Request>): void {
   const { sender, number, operation } = request.message;
   if (operation.length > context.cluster.limits.operationBytes) return context.reject("operation-too-large", request);
+  if (context.table.belongsToAnother(request.message)) return context.reject("bad-key", request);
   if (number <= context.table.floor(sender)) return context.reject("client-window", request);
   const result = context.table.result(sender, number);
   // Executed already: the cached result answers every repetition (rules 57, 60).
   if (result) return replyTo(context, sender, [{ number, result }]);
   if (context.pending.has(sender, number)) return context.reject("duplicate", request);
+  if (context.table.isClosedTo(sender)) {
+    // For good: it may hear so at once, in the words that execution would use.
+    replyTo(context, sender, [{ number, result: failure }]);
+    return context.reject("client-full", request);
+  }
   if (!context.pending.add(request, context.now)) return context.reject("client-full", request);
   if (context.active && !context.isPrimary) context.send(context.primary, request);
 }
 
 /**
  * A backup hands its pending set to the primary of a view it just entered (rule 39), and the oldest of it again while nothing moves:
- * what the primary had no room for, or never got, must not count against it.
+ * what the primary had no room for, or never got, must not count against it. Clients in turn, as in proposing (A68).
  *
  * @param most - requests to relay at the most
  */
 export function relayPending(context: Context, most: number = Number.POSITIVE_INFINITY): void {
   if (!context.active || context.isPrimary) return;
   let relayed = 0;
-  for (const { request, proposed } of context.pending.all()) {
+  for (const request of context.pending.waiting()) {
     if (relayed >= most) return;
-    if (proposed) continue;
     context.send(context.primary, request);
     relayed += 1;
   }
@@ -72,15 +81,14 @@ export function propose(context: Context): void {
   }
 }
 
-/** As many requests as the caps allow, clients in turn; the byte cap leaves room for framing. */
+/** As many requests as the caps allow, clients in turn; the byte cap leaves room for framing. The first fits always. */
 function nextBatch(context: Context): Verified<Request>[] {
   const { batchRequests, batchBytes } = context.cluster.limits;
-  const batch: Verified<Request>[] = [];
-  let size = 32;
-  for (const request of context.pending.take(batchRequests)) {
-    size += request.payload.length + request.signature.length + 16;
-    if (size > batchBytes && batch.length > 0) break;
-    batch.push(request);
-  }
-  return batch;
+  let size = batchFraming;
+  return context.pending.take(batchRequests, ({ payload, signature }) => {
+    const grown = size + payload.length + signature.length + requestFraming;
+    if (grown > batchBytes && size > batchFraming) return false;
+    size = grown;
+    return true;
+  });
 }

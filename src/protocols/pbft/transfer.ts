@@ -136,7 +136,7 @@ export function onSnapshot(context: Context, message: Verified<Snapshot>): void 
   context.behind = undefined;
   context.fetchEndedAt = context.now;
   context.observe({ event: "install", slot, digest, from: replicaName(sender) });
-  context.pending.drop((client, number) => !context.table.isNew(client, number));
+  context.pending.drop((request) => !context.table.isNew(request));
   holdSnapshot(context, { digest, bytes: message.body });
   collect(context);
 }
