@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
-import type { LogSettings } from "../launch/child-messages.ts";
+import type { LogLevel } from "../node/log.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 
 /** Parses an integer from `low` to `high`. */
@@ -32,10 +32,10 @@ export function sizeOf({ replicas, f }: SizeOptions): { readonly replicas: numbe
   return { replicas: replicas ?? (f === undefined ? 4 : 3 * f + 1), ...(f !== undefined && { f }) };
 }
 
-export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const satisfies LogSettings["level"][];
+const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const satisfies LogLevel[];
 
 export interface LogOptions {
-  readonly logLevel: LogSettings["level"];
+  readonly logLevel: LogLevel;
   readonly pretty?: boolean;
 }
 

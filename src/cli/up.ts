@@ -90,7 +90,7 @@ async function up(options: UpOptions): Promise<void> {
 function clusterOf(options: UpOptions): ClusterFile {
   const { keys, replicas, f } = options;
   if (!existsSync(clusterFilePath(keys))) {
-    const lines = makeKeys(keys, { ...options, host: "127.0.0.1" });
+    const lines = makeKeys(keys, { ...options, host: "127.0.0.1", ...(options.tlsCert !== undefined && { tls: true }) });
     if (!options.json) console.log(`made keys: ${lines[0]}`);
     return loadClusterFile(clusterFilePath(keys));
   }

@@ -2,7 +2,7 @@
  * A replica set under observation: it can be broken on purpose, everything it does is written down, and what was written can be
  * judged. Scenarios over sockets (`run-sockets.ts`) and sets that a test launches (`launch.ts`) are both one of these.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "../core/cluster.ts";
 import { type ClientId, clientName, type NodeName, replicaName } from "../core/ids.ts";
@@ -34,7 +34,7 @@ import { TraceWriter } from "./trace-writer.ts";
 
 export interface LaboratoryOptions {
   readonly seed: number;
-  /** Where every node's own trace and log go; it may exist, and is not emptied. */
+  /** Where every node's own trace and log go; traces of an earlier set there are removed. */
   readonly directory: string;
   /** The scenario's own file: a process that has to run a custom traitor loads it again. */
   readonly module?: string;
@@ -73,6 +73,8 @@ export class Laboratory {
   readonly #set: ReplicaSet;
   #origin = 0;
   #restarts = 0;
+  /** The worst that the network was told to be, for the judge. */
+  #network: Scenario["network"];
 
   private constructor(parts: {
     scenario: Scenario;
@@ -86,6 +88,7 @@ export class Laboratory {
     this.#keys = parts.keys;
     this.#trace = parts.trace;
     this.#set = parts.set;
+    this.#network = parts.scenario.network;
     this.cluster = toCluster(parts.keys.file);
   }
 
@@ -95,6 +98,8 @@ export class Laboratory {
     const keys = keysFor(scenario, options);
     mkdirSync(directory, { recursive: true });
     const traitors = traitorParts(scenario, options);
+    // What an earlier set left there is no part of this run.
+    for (const file of traceFiles(directory, scenario.replicas)) rmSync(file, { force: true });
     const trace = new TraceWriter(join(directory, launcherTrace));
     const died = (why: LabError, replica: number): void => {
       trace.write({ at: monotonicMs(), node: replicaName(replica), event: "crash" });
@@ -199,8 +204,11 @@ export class Laboratory {
     }
   }
 
-  setNetwork(network: NetworkModel): void {
-    this.#set.setNetwork(effective(network));
+  /** From now on messages meet this network. */
+  setNetwork(network: Scenario["network"]): void {
+    const { stableFrom: _, ...before } = this.#network;
+    if (network.loss > 0) this.#network = { ...before, loss: Math.max(before.loss, network.loss) };
+    this.#set.setNetwork(effective(networkOf({ network })));
   }
 
   /** GST has come. */
@@ -213,10 +221,10 @@ export class Laboratory {
     await this.#set.flush();
     this.#trace.flush();
     const { directory, seed } = this.#options;
-    const files = [join(directory, launcherTrace), ...this.cluster.replicas.map((id) => replicaFile(directory, id, "jsonl"))];
-    const merged = merge(files.map((file) => this.#read(file)));
+    const merged = merge(traceFiles(directory, this.cluster.n).map((file) => this.#read(file)));
     const [first, last] = [merged[0]?.at ?? 0, merged.at(-1)?.at ?? 0];
-    const records = [runRecord(this.#scenario, { version, seed, host: "ws", at: Math.min(0, first) }), ...merged];
+    const scenario = { ...this.#scenario, network: this.#network };
+    const records = [runRecord(scenario, { version, seed, host: "ws", at: Math.min(0, first) }), ...merged];
     const judgement = judge(records);
     return { judgement, records: [...records, verdictRecord(judgement, last)] };
   }
@@ -252,6 +260,10 @@ export class Laboratory {
       },
     };
   }
+}
+
+function traceFiles(directory: string, replicas: number): string[] {
+  return [join(directory, launcherTrace), ...Array.from({ length: replicas }, (_, id) => replicaFile(directory, id, "jsonl"))];
 }
 
 function keysFor(scenario: Scenario, { tls, openClients }: LaboratoryOptions): GeneratedCluster {

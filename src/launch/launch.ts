@@ -6,7 +6,7 @@ import { type ClientId, clientId } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
 import { applies, type Fault, type NodeReference } from "../faults/fault.ts";
 import type { Result } from "../harness/result.ts";
-import { networkOf, type Scenario, type ScenarioDefinition, scenario } from "../harness/scenario.ts";
+import { type Scenario, type ScenarioDefinition, scenario } from "../harness/scenario.ts";
 import { formatRecord } from "../harness/trace-text.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 import type { LogSettings } from "./child-messages.ts";
@@ -175,9 +175,9 @@ export class LaunchedSet implements AsyncDisposable {
     await this.#laboratory.fire({ fault: "heal", when: now });
   }
 
-  /** From now on messages meet this network. Loss makes termination nobody's promise: no time is stated from which none is lost. */
+  /** From now on messages meet this network. With loss nobody promises termination any more: no time is stated from which none are lost. */
   setNetwork(network: NonNullable<ScenarioDefinition["network"]>): void {
-    this.#laboratory.setNetwork(networkOf(planOf({ network })));
+    this.#laboratory.setNetwork(planOf({ network }).network);
   }
 
   /** How a replica is now, by its own word: its health endpoint. @throws LabError when it does not answer */

@@ -8,27 +8,42 @@ import { checkedScenario, type Scenario } from "../harness/scenario.ts";
 /** @throws LabError of one line when there is no such file, it does not load, or what it exports is no scenario */
 export async function loadScenario(path: string): Promise<Scenario> {
   const file = resolve(path);
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (!found) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
-  if (!found.isFile()) throw new LabError("no-scenario", `${path}: expected a file, this is a folder`);
+  const there = statSync(file, { throwIfNoEntry: false });
+  if (!there) throw new LabError("no-scenario", `${path}: there is no such scenario file`);
+  if (!there.isFile()) throw new LabError("no-scenario", `${path}: expected a file, this is a folder`);
   if (!/\.(ts|mts|js|mjs)$/.test(file))
     throw new LabError("no-scenario", `${path}: expected a .ts, .mts, .js or .mjs file that exports a scenario`);
-  const loaded = await importFile(path, file);
-  if (!loaded.default) throw new LabError("no-scenario", `${path}: expected a default export, as in: export default scenario({ ... })`);
-  return checkedScenario(loaded.default, path);
+  const found = await defaultExport(path, file);
+  if (!found) throw new LabError("no-scenario", `${path}: expected a default export, as in: export default scenario({ ... })`);
+  return checkedScenario(found, path);
 }
 
-async function importFile(path: string, file: string): Promise<{ readonly default?: unknown }> {
+interface Exports {
+  readonly default?: unknown;
+  readonly __esModule?: boolean;
+}
+
+async function defaultExport(path: string, file: string): Promise<unknown> {
   const unregister = await typescriptLoader(file);
   try {
-    return (await import(pathToFileURL(file).href)) as { default?: unknown };
+    const { default: found } = (await import(pathToFileURL(file).href)) as Exports;
+    // Where no package.json says "type": "module", a .ts file becomes CommonJS, and all that it exports comes as the default export.
+    const inner = found as Exports | null | undefined;
+    return inner?.__esModule ? inner.default : found;
   } catch (cause) {
+    if (cause instanceof Error && /^Cannot find (?:package|module) 'quorate[/']/.test(cause.message)) throw notInstalled(path, cause);
     if (cause instanceof Error && cause.name === "LabError")
       throw new LabError((cause as LabError).code, `${path}: ${cause.message}`, { cause });
     throw new LabError("bad-scenario", `${path}: it does not load: ${whyNot(cause)}`, { cause });
   } finally {
     await unregister?.();
   }
+}
+
+function notInstalled(path: string, cause: Error): LabError {
+  return new LabError("not-installed", `${path}: it imports quorate, which is not installed there; in its folder: npm install quorate`, {
+    cause,
+  });
 }
 
 /** One line of what was thrown, with the place of a mistake in the syntax. */
@@ -43,6 +58,11 @@ function whyNot(cause: unknown): string {
 /** Only where a TypeScript file meets a Node.js that was started without a loader. */
 async function typescriptLoader(file: string): Promise<(() => Promise<void>) | undefined> {
   if (!/\.m?ts$/.test(file) || import.meta.url.endsWith(".ts")) return undefined;
-  const { register } = await import("tsx/esm/api");
-  return register();
+  const [modules, commonjs] = await Promise.all([import("tsx/esm/api"), import("tsx/cjs/api")]);
+  const unregisterModules = modules.register();
+  const unregisterCommonjs = commonjs.register();
+  return () => {
+    unregisterCommonjs();
+    return unregisterModules();
+  };
 }

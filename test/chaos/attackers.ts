@@ -139,7 +139,9 @@ class Attackers {
   #breakWebSocket(url: string): void {
     const socket = this.#raw(url);
     const key = randomBytes(16).toString("base64");
-    socket.write(`GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`);
+    socket.write(
+      `GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
+    );
     socket.once("data", () => socket.write(Uint8Array.of(0xf2, 0x80, 0, 0, 0, 0)));
   }
 

@@ -22,7 +22,7 @@ describe("a circuit breaker", () => {
     expect(breaker.state(0)).toBe("closed");
   });
 
-  it("opens after so many deadlines in a row, and says how many and until when", () => {
+  it("opens after as many deadlines in a row as `failures`, and says how many and until when", () => {
     const breaker = new CircuitBreaker(settings);
     const tickets = [0, 1, 2].map((now) => ticketOf(breaker.admit(now)));
     const states = tickets.map((ticket, index) => {
@@ -43,7 +43,7 @@ describe("a circuit breaker", () => {
     expect(breaker.state(0)).toBe("closed");
   });
 
-  it("lets one probe through when the cool-down is over, and nothing beside it", () => {
+  it("lets one probe through when `coolDownMs` are over, and nothing beside it", () => {
     const breaker = opened();
     expect(breaker.admit(99)).toEqual({ admitted: false, failures: 3, retryInMs: 1 });
     expect([breaker.state(99), breaker.state(100)]).toEqual(["open", "half-open"]);
@@ -65,7 +65,7 @@ describe("a circuit breaker", () => {
     expect(breaker.admit(10).admitted).toBe(true);
   });
 
-  it("waits twice as long after each probe that fails, up to the cap, and starts small again once it was closed", () => {
+  it("waits twice as long after each probe that fails, up to `coolDownMaxMs`, and starts small again once it was closed", () => {
     const breaker = opened();
     const waits: number[] = [];
     let now = 100;

@@ -118,7 +118,7 @@ describe("a client's requests", () => {
     expect(sends(reply(1, { 1: "a" })).map(({ number }) => number)).toEqual([3, 4]);
   });
 
-  it("are refused when too many wait", () => {
+  it("are refused when more than `queuedInvocations` wait", () => {
     const { client, invoke } = stage({ started: false });
     let refused: string[] = [];
     while (refused.length === 0) refused = codes(invoke(0));
@@ -128,7 +128,7 @@ describe("a client's requests", () => {
 });
 
 describe("a client's retries", () => {
-  it("broadcast identical bytes to all, at doubled intervals up to the cap (rules 57, 59, 54)", () => {
+  it("broadcast identical bytes to all after `firstMs`, at doubled intervals up to `maxMs` (rules 57, 59, 54)", () => {
     const { invoke, timeout } = stage({ setup: { retry: { firstMs: 100, maxMs: 350 } } });
     const frames = new Set<string>();
     const note = (effects: readonly ClientEffect[]): void => {
@@ -314,7 +314,7 @@ describe("a client names liars (A11)", () => {
     expect([0, 1, 2, 3].flatMap((id) => suspects(reply(id, { 1: "a" })))).toEqual([]);
   });
 
-  it("for a bounded number of past requests", () => {
+  it("for a bounded number of past requests: `comparedResults`", () => {
     const { invoke, reply } = stage();
     for (let number = 1; number <= 200; number++) {
       invoke(0);

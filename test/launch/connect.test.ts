@@ -138,7 +138,7 @@ describe("a client of a running set", () => {
 describe("without a quorum", () => {
   afterEach(stopAll);
 
-  it("an operation ends at its deadline, its outcome unknown; later ones are refused at once, until a result comes", async () => {
+  it("an operation ends after `timeoutMs`, its outcome unknown; later ones are refused at once, until a result comes", async () => {
     const launched = await launch(newFolder());
     const { set } = launched;
     await set.linked(0);

@@ -135,6 +135,18 @@ describe("a set within this process", () => {
     expect(properties.agreement.evidence["liesTold"]).toBeGreaterThan(0);
   });
 
+  it("is judged by what its network was told to do, and by nothing that lay in its folder before", async () => {
+    const directory = newFolder();
+    for (const loss of [0, 0.05]) {
+      await using set = await launch({ inProcess: true, directory });
+      await using client = await set.client();
+      set.setNetwork({ delay: ["1ms", "2ms"], loss });
+      await client.put("a", "1");
+      const { termination } = (await set.verdict()).properties;
+      expect(termination).toMatchObject({ verdict: "holds", claimed: loss === 0, evidence: { returned: 1 } });
+    }
+  });
+
   it("cannot pause one replica alone, and says so", async () => {
     await using set = await launch({ inProcess: true });
     await expect(set.pause(1)).rejects.toThrow(expect.objectContaining({ name: "LabError", code: "needs-process" }));

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadScenario } from "../../src/launch/load-scenario.ts";
+import { quorate } from "../cli/support.ts";
 import { useFolders } from "../support/folder.ts";
 
 const folder = useFolders()();
@@ -59,6 +60,17 @@ describe("a scenario file", () => {
       expect(failure).toMatchObject({ name: "LabError", exitCode: 2 });
       expect((failure as Error).message).toMatch(told);
       expect((failure as Error).message).not.toContain("\n");
+    }
+  });
+
+  it("is told how to get the package where there is none", async () => {
+    const text = 'import { scenario } from "quorate";\nexport default scenario({ name: "x", replicas: 4 });';
+    for (const name of ["alone.ts", "alone.mjs"]) {
+      const { code, stderr } = await quorate("run", file(name, text));
+      expect(code).toBe(2);
+      expect(stderr).toMatch(
+        new RegExp(`^quorate: .*${name}: it imports quorate, which is not installed there; in its folder: npm install quorate\n$`),
+      );
     }
   });
 });

@@ -51,7 +51,7 @@ describe("a number store", () => {
     expect(open(path).first).toBe(4);
   });
 
-  it("skips what may have been used by a client that did not close", async () => {
+  it("skips what may have been used by a client that did not close, at most `numbersAhead`", async () => {
     const path = newPath();
     const store = open(path);
     await store.reserve(1);

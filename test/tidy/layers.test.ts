@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { importCycles, layers, nodeInBrowserCode, outwardImports, strayPackages } from "./layers.ts";
+import { forbiddenReach, importCycles, layers, nodeInBrowserCode, outwardImports, programs, strayPackages } from "./layers.ts";
 import { filesBelow, importsOf, sourceFile } from "./tree.ts";
 
 const src = filesBelow("src", ".ts");
@@ -20,6 +20,11 @@ describe("the layers of src", () => {
 
   it("hold no import cycle", () => {
     expect(importCycles(src)).toEqual([]);
+  });
+
+  it("keep lies and faults out of the programs of honest replicas", () => {
+    expect(Object.keys(programs).filter((program) => !src.some(({ path }) => path === program))).toEqual([]);
+    expect(forbiddenReach(src)).toEqual([]);
   });
 
   it("are an order: each room imports only from rooms above it in the table", () => {
@@ -47,6 +52,17 @@ describe("the checkers can fail", () => {
     );
     expect(importsOf(file).map(({ specifier }) => specifier)).toEqual(["./a.ts", "../wire/b.ts", "node:fs", "./d.ts", "zod"]);
     expect(importsOf(file)[1]).toEqual({ line: 3, specifier: "../wire/b.ts", target: "src/wire/b.ts" });
+  });
+
+  it("sees the way from a program to what it must not reach", () => {
+    const files = [
+      sourceFile("src/cli/a.ts", 'import { b } from "../launch/b.ts";'),
+      sourceFile("src/launch/b.ts", 'import { c } from "../traitors/c.ts";'),
+      sourceFile("src/traitors/c.ts", ""),
+    ];
+    const table = { "src/cli/a.ts": { not: ["src/traitors/"], because: "of a reason" } };
+    expect(forbiddenReach(files, table)).toEqual(["src/cli/a.ts -> src/launch/b.ts -> src/traitors/c.ts: of a reason"]);
+    expect(forbiddenReach(files.slice(0, 1), table)).toEqual([]);
   });
 
   it("sees an import that points outward", () => {

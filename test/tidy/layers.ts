@@ -55,6 +55,25 @@ const roomOf = (path: string): string => path.split("/")[1] ?? "";
 const needsNode = (path: string): boolean => nodeOnly.some((prefix) => path.startsWith(prefix));
 const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 
+/** Programs and folders that they must not reach, by whatever way. */
+export const programs: Readonly<Record<string, { readonly not: readonly string[]; readonly because: string }>> = {
+  "src/cli/replica.ts": {
+    not: ["src/traitors/", "src/faults/", "src/transport/faulty.ts", "src/harness/", "src/sim/"],
+    because: "nothing in a replica's own process can make it lie or lose messages",
+  },
+  "src/launch/honest-main.ts": { not: ["src/traitors/", "src/sim/"], because: "honest code knows no traitor" },
+};
+
+/** The way from a program to what it must not reach, if there is one. */
+export function forbiddenReach(files: readonly SourceFile[], table = programs): Complaints {
+  const graph = new Map(files.map((file) => [file.path, importsOf(file).flatMap(({ target }) => target ?? [])]));
+  return Object.entries(table).flatMap(([program, { not, because }]) => {
+    const ways = new Map([[program, program]]);
+    for (const [path, way] of ways) for (const next of graph.get(path) ?? []) if (!ways.has(next)) ways.set(next, `${way} -> ${next}`);
+    return [...ways].filter(([path]) => not.some((prefix) => path.startsWith(prefix))).map(([, way]) => `${way}: ${because}`);
+  });
+}
+
 /** Every import points inward, as the table says. */
 export function outwardImports(files: readonly SourceFile[], table = layers): Complaints {
   return files.flatMap((file) => {

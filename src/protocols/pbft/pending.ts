@@ -9,6 +9,8 @@ import type { Request, Verified } from "../../core/message.ts";
 
 interface PendingRequest {
   readonly request: Verified<Request>;
+  /** Counts arrivals. */
+  readonly serial: number;
   readonly learnedAt: number;
   /** In a proposal of the current view already; a new view clears it (rule 39). */
   proposed: boolean;
@@ -18,15 +20,15 @@ interface PendingRequest {
 interface Queue {
   readonly share: Share;
   readonly requests: Map<RequestNumber, PendingRequest>;
-  /** Those that are in no proposal of the current view. */
-  readonly waiting: Set<PendingRequest>;
+  /** Those that are in no proposal of the current view, by serial. */
+  readonly waiting: Map<number, PendingRequest>;
   floor: number;
 }
 
 /** What is served in turn and grows old as one: a registered client, or all open clients. */
 interface Share {
-  /** Oldest first. */
-  readonly requests: Set<PendingRequest>;
+  /** By serial, so oldest first. */
+  readonly requests: Map<number, PendingRequest>;
   /** Its clients with waiting requests, whose turn is next first. */
   readonly ready: Set<Queue>;
   executedAt: number;
@@ -46,6 +48,7 @@ export class PendingRequests {
   /** Shares with pending requests, the longest waiting first. */
   #aging = new Set<Share>();
   #youngest = 0;
+  #arrivals = 0;
   #size = 0;
 
   constructor(window: number) {
@@ -67,13 +70,13 @@ export class PendingRequests {
     if (queue.requests.has(number)) return true;
     const { share } = queue;
     if (queue.requests.size >= this.#window || (share === this.#open && share.requests.size >= openClientLimits.openPending)) return false;
-    const pending: PendingRequest = { request, learnedAt: now, proposed: false };
-    this.#queues.set(sender, queue);
+    const pending: PendingRequest = { request, serial: this.#arrivals++, learnedAt: now, proposed: false };
+    if (queue.requests.size === 0) this.#queues.set(sender, queue);
     queue.requests.set(number, pending);
-    share.requests.add(pending);
+    share.requests.set(pending.serial, pending);
     this.#size += 1;
     this.#await(queue, pending);
-    this.#age(share);
+    if (share.since === undefined) this.#age(share, now);
     return true;
   }
 
@@ -91,14 +94,14 @@ export class PendingRequests {
     if (floor <= queue.floor + 1) this.#remove(queue, floor as RequestNumber);
     else for (const known of queue.requests.keys()) if (known <= floor) this.#remove(queue, known);
     queue.floor = Math.max(queue.floor, floor);
-    this.#age(share);
+    this.#age(share, effectiveAt ?? oldestIn(share));
   }
 
   /** Drops what the state covers already, after an install. */
   drop(covered: (request: Request) => boolean): void {
     for (const queue of this.#queues.values()) {
       for (const [number, { request }] of queue.requests) if (covered(request.message)) this.#remove(queue, number);
-      this.#age(queue.share);
+      this.#age(queue.share, oldestIn(queue.share));
     }
   }
 
@@ -133,7 +136,7 @@ export class PendingRequests {
     while (taken.length < max) {
       const [share] = this.#ready;
       const [queue] = share?.ready ?? [];
-      const [pending] = queue?.waiting ?? [];
+      const [pending] = queue?.waiting.values() ?? [];
       if (!share || !queue || !pending) break;
       this.#ready.delete(share);
       if (!fits(pending.request)) {
@@ -143,7 +146,7 @@ export class PendingRequests {
       pending.proposed = true;
       taken.push(pending.request);
       share.ready.delete(queue);
-      queue.waiting.delete(pending);
+      queue.waiting.delete(pending.serial);
       if (queue.waiting.size > 0) share.ready.add(queue);
       if (share.ready.size > 0) this.#ready.add(share);
     }
@@ -171,7 +174,7 @@ export class PendingRequests {
   *overdue(before: number, since: number): Iterable<Verified<Request>> {
     let open = 0;
     for (const { share, waiting } of this.#queues.values()) {
-      const [first] = waiting;
+      const [first] = waiting.values();
       if (!first || share.since === undefined || Math.max(share.since, since) > before) continue;
       if (share === this.#open) open += 1;
       if (open <= openRelayed || share !== this.#open) yield first.request;
@@ -180,18 +183,18 @@ export class PendingRequests {
 
   #createQueue(client: ClientId): Queue {
     const share = isOpenClient(client) ? this.#open : createShare();
-    return { share, requests: new Map(), waiting: new Set(), floor: 0 };
+    return { share, requests: new Map(), waiting: new Map(), floor: 0 };
   }
 
   #await(queue: Queue, pending: PendingRequest): void {
-    queue.waiting.add(pending);
+    queue.waiting.set(pending.serial, pending);
     queue.share.ready.add(queue);
     this.#ready.add(queue.share);
   }
 
   #serve(queue: Queue, pending: PendingRequest): void {
     const { share, waiting } = queue;
-    waiting.delete(pending);
+    waiting.delete(pending.serial);
     if (waiting.size > 0) return;
     share.ready.delete(queue);
     if (share.ready.size === 0) this.#ready.delete(share);
@@ -202,27 +205,31 @@ export class PendingRequests {
     if (!pending) return;
     const { share, requests } = queue;
     requests.delete(number);
-    share.requests.delete(pending);
+    share.requests.delete(pending.serial);
     this.#size -= 1;
-    this.#serve(queue, pending);
+    if (!pending.proposed) this.#serve(queue, pending);
     // Registered clients are few; of the others nothing stays behind.
     if (requests.size === 0 && share === this.#open) this.#queues.delete(pending.request.message.sender);
   }
 
-  /** Moves a share to its place among those that wait: nearly always to the end, since time only grows. */
-  #age(share: Share): void {
-    const [first] = share.requests;
-    const since = first && Math.max(first.learnedAt, share.executedAt);
-    if (since === share.since) return;
-    share.since = since;
+  /** The share waits from `since` on, if for anything: its place is nearly always the last one, for time only grows. */
+  #age(share: Share, since: number): void {
+    const now = share.requests.size > 0 ? since : undefined;
+    if (now === share.since) return;
+    share.since = now;
     this.#aging.delete(share);
-    if (since === undefined) return;
+    if (now === undefined) return;
     this.#aging.add(share);
     if (since < this.#youngest) this.#aging = new Set([...this.#aging].sort((a, b) => (a.since ?? 0) - (b.since ?? 0)));
     else this.#youngest = since;
   }
 }
 
+function oldestIn({ requests, executedAt }: Share): number {
+  const [first] = requests.values();
+  return Math.max(first?.learnedAt ?? 0, executedAt);
+}
+
 function createShare(): Share {
-  return { requests: new Set(), ready: new Set(), executedAt: 0, since: undefined };
+  return { requests: new Map(), ready: new Set(), executedAt: 0, since: undefined };
 }
