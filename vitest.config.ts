@@ -11,6 +11,8 @@ import { defineConfig } from "vitest/config";
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
 const simulation = ["test/sim/**/*.test.ts", "test/attacks/**/*.test.ts"];
+/** Run by the package gate, in a project of its own. */
+const guests = "test/package/project/**";
 const sockets = ["transport", "node", "launch", "cli", "scripts"].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
@@ -31,7 +33,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...simulation, ...sockets], testTimeout: 10_000 },
+        test: { name: "unit", include: ["test/**/*.test.ts"], exclude: [...simulation, ...sockets, guests], testTimeout: 10_000 },
       },
       {
         extends: true,

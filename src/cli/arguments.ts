@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
+import { replicasToTolerate } from "../core/quorum.ts";
 import type { LogLevel } from "../node/log.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 
@@ -29,7 +30,7 @@ export const sizeOptions = (): Option[] => [
 
 /** @returns n and f; with neither option 4 and 1 */
 export function sizeOf({ replicas, f }: SizeOptions): { readonly replicas: number; readonly f?: number } {
-  return { replicas: replicas ?? (f === undefined ? 4 : 3 * f + 1), ...(f !== undefined && { f }) };
+  return { replicas: replicas ?? replicasToTolerate(f ?? 1), ...(f !== undefined && { f }) };
 }
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const satisfies LogLevel[];

@@ -5,9 +5,10 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../core/duration.ts";
 import { LabError } from "../core/lab-error.ts";
 import { type Client, connect, storeResult } from "../launch/connect.ts";
+import { type LoadOptions, load } from "../launch/load.ts";
 import { kv } from "../services/key-value.ts";
 import { integer, type TlsOptions, tlsAuthorityOption, tlsOf } from "./arguments.ts";
-import { type LoadOptions, load, loadLines } from "./load.ts";
+import { loadLines } from "./load-lines.ts";
 import { progressLine } from "./progress.ts";
 
 interface ClientOptions extends Pick<TlsOptions, "tlsCa"> {

@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import("./up.ts")).upCommand(),
   replica: async () => (await import("./replica.ts")).replicaCommand(),
   client: async () => (await import("./client.ts")).clientCommand(),
+  bench: async () => (await import("./bench.ts")).benchCommand(),
 };
 
 const program = new Command("quorate")
@@ -26,6 +27,7 @@ Examples:
   quorate check runs/NAME-SEED/trace.jsonl          judges a trace again
   quorate up --f 1                                  four replicas to talk to, until Ctrl-C
   quorate client put a 3                            talks to them
+  quorate bench                                     what a replica set costs on this machine
 
 Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 the laboratory failed, 130 interrupted.`,
   );

@@ -64,7 +64,7 @@ export interface ClientSetup {
   readonly firstNumber?: number;
   /** @defaultValue {@link defaultRetry} */
   readonly retry?: RetryTiming;
-  /** 0 up to 1: shortens each interval by up to a half, so that clients do not come back in step. @defaultValue intervals stay whole */
+  /** 0 up to 1: lengthens each interval by up to a half, so that clients do not come back in step. @defaultValue none is lengthened */
   readonly random?: () => number;
 }
 
@@ -227,7 +227,7 @@ class Client implements ClientCore {
 
   #jittered(ms: number): number {
     const { random } = this.#setup;
-    return random ? Math.max(1, Math.round(ms - (random() * ms) / 2)) : ms;
+    return random ? Math.round(ms + (random() * ms) / 2) : ms;
   }
 
   /** One timer for all; it may fire early, never late. */

@@ -23,6 +23,11 @@ export function faultsTolerated(n: number): number {
   return Math.floor((n - 1) / 3);
 }
 
+/** The fewest replicas that withstand f Byzantine ones: 3f+1 (rule 1). */
+export function replicasToTolerate(f: number): number {
+  return 3 * f + 1;
+}
+
 /** The smallest quorum of which any two share f+1 replicas: `floor((n+f)/2)+1` (rule 2). */
 export function orderingQuorum(n: number, f: number): number {
   return Math.floor((n + f) / 2) + 1;

@@ -107,7 +107,7 @@ export class LaboratoryReplica {
     clearInterval(this.#reporting);
     this.#node?.halt();
     this.#trace?.close();
-    await this.#node?.stop();
+    await this.#node?.abandon();
   }
 
   /** Met a bug and does nothing more. @returns what the launcher is told: one line; the stack goes beside the trace */

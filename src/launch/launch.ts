@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClientId, clientId } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
+import { replicasToTolerate } from "../core/quorum.ts";
 import { applies, type Fault, type NodeReference } from "../faults/fault.ts";
 import type { Result } from "../harness/result.ts";
 import { type Scenario, type ScenarioDefinition, scenario } from "../harness/scenario.ts";
@@ -261,7 +262,7 @@ function planOf(options: LaunchOptions): Scenario {
   const unknown = Object.keys(options).find((field) => ![...scenarioFields, ...ownFields].some((known) => known === field));
   if (unknown !== undefined)
     throw bad(`unknown option ${JSON.stringify(unknown)}; allowed: ${[...scenarioFields, ...ownFields].join(", ")}`);
-  const { clients = 8, seed = 1, logLevel = "info", f, replicas = f === undefined ? 4 : 3 * f + 1, name = "launched set" } = options;
+  const { clients = 8, seed = 1, logLevel = "info", f, replicas = replicasToTolerate(f ?? 1), name = "launched set" } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) throw bad(`seed: expected an integer from 0, got ${seed}`);
   if (!levels.includes(logLevel)) throw bad(`logLevel: expected one of ${levels.join(", ")}, got ${JSON.stringify(logLevel)}`);
   const definition = Object.fromEntries(

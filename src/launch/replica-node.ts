@@ -154,10 +154,15 @@ export class ReplicaNode {
     this.#host.stop();
   }
 
-  /** @returns when every socket is closed */
-  async stop(): Promise<void> {
+  /** Ends without a word. @returns when every socket is closed */
+  async abandon(): Promise<void> {
     this.halt();
     await this.#transport.close();
+  }
+
+  /** Ends in an orderly way. @returns when every socket is closed */
+  async stop(): Promise<void> {
+    await this.abandon();
     this.#log.stopped();
   }
 

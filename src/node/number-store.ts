@@ -69,7 +69,7 @@ export class NumberStore {
 
   /** @returns when more numbers than before are reserved, `number` among them. @throws LabError when the file cannot be written. */
   reserve(number: number): Promise<void> {
-    this.#writing ??= this.#write(Math.max(number, this.#limit) + this.#ahead).finally(() => {
+    this.#writing ??= this.#write(Math.max(number + this.#ahead, this.#limit)).finally(() => {
       this.#writing = undefined;
     });
     return this.#writing;

@@ -62,7 +62,7 @@ class Attackers {
     const replay = this.#request("useless", farNumber, kv.get("nothing"));
     const stolen = this.#request("victim", 1, kv.put("stolen", "1"));
     const oversize = new Uint8Array(limits.frameBytes + 1);
-    const bulky = this.#request("bulky", 1, new Uint8Array(limits.operationBytes + 1));
+    const bulky = this.#request("useless", farNumber + 1, new Uint8Array(limits.operationBytes + 1));
     let number = 0;
 
     this.#pace("bytes that are no HTTP", ({ url }) => this.#raw(url).write(randomBytes(200)));
@@ -82,7 +82,7 @@ class Attackers {
     this.#pace("links that hang up", (target) => this.#callOnce(target, {}));
     this.#pace("random frames", (target) => this.#over("noisy", target, randomBytes(1 + Math.floor(Math.random() * 300))));
     this.#pace("frames over the limit", (target) => this.#over("bulky", target, oversize));
-    this.#pace("operations over the limit", (target) => this.#over("bulky", target, bulky));
+    this.#pace("operations over the limit", (target) => this.#over("useless", target, bulky));
     this.#pace("requests below the floor", (target) => {
       number = (number % 1_000) + 1;
       return this.#over("useless", target, this.#request("useless", number, kv.put("late", `${Math.random()}`)));

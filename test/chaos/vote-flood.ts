@@ -1,4 +1,4 @@
-/** A traitor for `npm run hostile`: told by a signal, it floods the others with votes for views and slots that have not come yet. */
+/** A traitor for `npm run hostile`: told by a signal to begin, and by another to end, it floods the others with votes for views and slots that have not come yet. */
 import { randomBytes } from "node:crypto";
 import { type Digest, digestOf, slot, type View, view } from "../../src/core/ids.ts";
 import { scenario, traitor } from "../../src/index.ts";
@@ -11,8 +11,8 @@ const floods = traitor("floods votes", (self) => {
   const others = self.cluster.replicas.filter((id) => id !== self.id);
   let flooding = false;
   let [owed, at, turn] = [0, 0, 0];
-  process.once(voteFlood.signal, () => {
-    flooding = true;
+  process.on(voteFlood.signal, () => {
+    flooding = !flooding;
     at = performance.now();
   });
   /** A later view, just above the window, and far above it, in turn. */

@@ -178,13 +178,13 @@ describe("a client's retries", () => {
     expect(timeout(500)).toEqual([]);
   });
 
-  it("come a little sooner when chance is handed in, so that clients do not come back in step", () => {
+  it("come a little later when chance is handed in, so that clients do not come back in step", () => {
     const draws = [0, 0.5, 0.999];
     const { invoke, timeout } = stage({ setup: { retry: { firstMs: 100, maxMs: 400 }, random: () => draws.shift() ?? 0 } });
     expect(timers(invoke(0))).toEqual([100]);
-    expect(timers(timeout(100))).toEqual([150]);
-    expect(timers(timeout(250))).toEqual([200]);
-    expect(timers(timeout(450))).toEqual([400]);
+    expect(timers(timeout(100))).toEqual([250]);
+    expect(timers(timeout(350))).toEqual([600]);
+    expect(timers(timeout(950))).toEqual([400]);
   });
 
   it("go out at once to the believed primary when a link to it opens, and to nobody else", () => {

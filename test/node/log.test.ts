@@ -18,6 +18,8 @@ const spellings = [
   secret.toString("base64"),
   secret.toString("base64url"),
   [...secret].join(","),
+  // Bytes as JSON writes them that knows them for an object.
+  JSON.stringify({ ...secret }).slice(1, -1),
   key.slice(30, 60),
 ];
 const expectNoKey = (lines: readonly string[]): void => {

@@ -58,7 +58,9 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
     context.pending.executed(client, number, context.table.floor(client), result && context.now);
     if (!isNew) continue;
     // Without room nothing took effect; the client is told, and the next replica that it asks says the same.
-    replies.set(client, [...(replies.get(client) ?? []), { number, result: result ?? failure }]);
+    const results = replies.get(client) ?? [];
+    results.push({ number, result: result ?? failure });
+    replies.set(client, results);
     if (!result) continue;
     context.observe({ event: "execute", slot, client, request: number, result });
     progress = true;

@@ -6,30 +6,23 @@
 import { openClientLimits } from "../../core/cluster.ts";
 import { type ClientId, isOpenClient, type RequestNumber } from "../../core/ids.ts";
 import type { Request, Verified } from "../../core/message.ts";
+import { Line, type PendingRequest } from "./line.ts";
 
-interface PendingRequest {
-  readonly request: Verified<Request>;
-  /** Counts arrivals. */
-  readonly serial: number;
-  readonly learnedAt: number;
-  /** In a proposal of the current view already; a new view clears it (rule 39). */
-  proposed: boolean;
-}
-
-/** The requests of one client, oldest first. */
+/** The requests of one client. */
 interface Queue {
   readonly share: Share;
+  /** Oldest first. */
   readonly requests: Map<RequestNumber, PendingRequest>;
-  /** Those that are in no proposal of the current view, by serial. */
-  readonly waiting: Map<number, PendingRequest>;
+  /** Those that are in no proposal of the current view. */
+  readonly line: Line;
   floor: number;
 }
 
 /** What is served in turn and grows old as one: a registered client, or all open clients. */
 interface Share {
-  /** By serial, so oldest first. */
-  readonly requests: Map<number, PendingRequest>;
-  /** Its clients with waiting requests, whose turn is next first. */
+  /** Pending requests. */
+  size: number;
+  /** Its clients with something to propose, whose turn is next first. */
   readonly ready: Set<Queue>;
   executedAt: number;
   /** Since when it has waited; undefined while nothing is pending. */
@@ -43,12 +36,11 @@ export class PendingRequests {
   readonly #window: number;
   readonly #queues = new Map<ClientId, Queue>();
   readonly #open = createShare();
-  /** Shares with waiting requests, whose turn is next first. It outlives a batch: who was served last does not start the next one. */
+  /** Shares with something to propose, whose turn is next first. It outlives a batch: who was served last does not start the next one. */
   #ready = new Set<Share>();
   /** Shares with pending requests, the longest waiting first. */
   #aging = new Set<Share>();
   #youngest = 0;
-  #arrivals = 0;
   #size = 0;
 
   constructor(window: number) {
@@ -67,13 +59,13 @@ export class PendingRequests {
   add(request: Verified<Request>, now: number): boolean {
     const { sender, number } = request.message;
     const queue = this.#queues.get(sender) ?? this.#createQueue(sender);
-    if (queue.requests.has(number)) return true;
-    const { share } = queue;
-    if (queue.requests.size >= this.#window || (share === this.#open && share.requests.size >= openClientLimits.openPending)) return false;
-    const pending: PendingRequest = { request, serial: this.#arrivals++, learnedAt: now, proposed: false };
-    if (queue.requests.size === 0) this.#queues.set(sender, queue);
-    queue.requests.set(number, pending);
-    share.requests.set(pending.serial, pending);
+    const { share, requests } = queue;
+    if (requests.has(number)) return true;
+    if (requests.size >= this.#window || (share === this.#open && share.size >= openClientLimits.openPending)) return false;
+    const pending: PendingRequest = { request, learnedAt: now, waiting: true };
+    if (requests.size === 0) this.#queues.set(sender, queue);
+    requests.set(number, pending);
+    share.size += 1;
     this.#size += 1;
     this.#await(queue, pending);
     if (share.since === undefined) this.#age(share, now);
@@ -87,40 +79,35 @@ export class PendingRequests {
   executed(client: ClientId, number: RequestNumber, floor: number, effectiveAt: number | undefined): void {
     const queue = this.#queues.get(client);
     if (!queue) return;
-    const { share } = queue;
+    const { share, requests } = queue;
     if (effectiveAt !== undefined) share.executedAt = effectiveAt;
     this.#remove(queue, number);
     // The usual step is one number; a jump looks at every request.
     if (floor <= queue.floor + 1) this.#remove(queue, floor as RequestNumber);
-    else for (const known of queue.requests.keys()) if (known <= floor) this.#remove(queue, known);
+    else for (const known of requests.keys()) if (known <= floor) this.#remove(queue, known);
     queue.floor = Math.max(queue.floor, floor);
-    this.#age(share, effectiveAt ?? oldestIn(share));
+    this.#age(share, effectiveAt ?? this.#oldestIn(share));
   }
 
   /** Drops what the state covers already, after an install. */
   drop(covered: (request: Request) => boolean): void {
     for (const queue of this.#queues.values()) {
       for (const [number, { request }] of queue.requests) if (covered(request.message)) this.#remove(queue, number);
-      this.#age(queue.share, oldestIn(queue.share));
     }
+    for (const share of [...this.#aging]) this.#age(share, this.#oldestIn(share));
   }
 
   markProposed(client: ClientId, number: RequestNumber): void {
     const queue = this.#queues.get(client);
     const pending = queue?.requests.get(number);
-    if (!queue || !pending || pending.proposed) return;
-    pending.proposed = true;
-    this.#serve(queue, pending);
+    if (queue && pending) this.#leaveLine(queue, pending);
   }
 
   /** A new view: everything is to be proposed again (rule 39). */
   unpropose(): void {
     for (const queue of this.#queues.values()) {
-      queue.waiting.clear();
-      for (const pending of queue.requests.values()) {
-        pending.proposed = false;
-        this.#await(queue, pending);
-      }
+      queue.line.clear();
+      for (const pending of queue.requests.values()) this.#await(queue, pending);
     }
   }
 
@@ -136,18 +123,17 @@ export class PendingRequests {
     while (taken.length < max) {
       const [share] = this.#ready;
       const [queue] = share?.ready ?? [];
-      const [pending] = queue?.waiting.values() ?? [];
-      if (!share || !queue || !pending) break;
+      const next = queue?.line.first;
+      if (!share || !queue || !next) break;
       this.#ready.delete(share);
-      if (!fits(pending.request)) {
+      if (!fits(next.request)) {
         passed.push(share);
         continue;
       }
-      pending.proposed = true;
-      taken.push(pending.request);
+      taken.push(next.request);
       share.ready.delete(queue);
-      queue.waiting.delete(pending.serial);
-      if (queue.waiting.size > 0) share.ready.add(queue);
+      queue.line.leave(next);
+      if (queue.line.length > 0) share.ready.add(queue);
       if (share.ready.size > 0) this.#ready.add(share);
     }
     if (passed.length > 0) this.#ready = new Set([...passed, ...this.#ready]);
@@ -156,11 +142,13 @@ export class PendingRequests {
 
   /** Requests that are in no proposal, one of each client in turn, oldest first. */
   *waiting(): Iterable<Verified<Request>> {
-    let lanes = [...this.#queues.values()].map(({ waiting }) => waiting.values());
-    while (lanes.length > 0) {
-      const round = lanes.map((lane) => ({ lane, next: lane.next() })).filter(({ next }) => !next.done);
-      for (const { next } of round) if (!next.done) yield next.value.request;
-      lanes = round.map(({ lane }) => lane);
+    let lines = [...this.#queues.values()].map(({ line }) => line.all());
+    while (lines.length > 0) {
+      lines = lines.filter((line) => line.length > 0);
+      for (const line of lines) {
+        const next = line.shift();
+        if (next) yield next.request;
+      }
     }
   }
 
@@ -173,8 +161,8 @@ export class PendingRequests {
   /** Of each client whose share has waited since `before` or longer, the first request that is in no proposal. `since` as above. */
   *overdue(before: number, since: number): Iterable<Verified<Request>> {
     let open = 0;
-    for (const { share, waiting } of this.#queues.values()) {
-      const [first] = waiting.values();
+    for (const { share, line } of this.#queues.values()) {
+      const { first } = line;
       if (!first || share.since === undefined || Math.max(share.since, since) > before) continue;
       if (share === this.#open) open += 1;
       if (open <= openRelayed || share !== this.#open) yield first.request;
@@ -183,38 +171,47 @@ export class PendingRequests {
 
   #createQueue(client: ClientId): Queue {
     const share = isOpenClient(client) ? this.#open : createShare();
-    return { share, requests: new Map(), waiting: new Map(), floor: 0 };
+    return { share, requests: new Map(), line: new Line(), floor: 0 };
   }
 
   #await(queue: Queue, pending: PendingRequest): void {
-    queue.waiting.set(pending.serial, pending);
+    queue.line.join(pending);
     queue.share.ready.add(queue);
     this.#ready.add(queue.share);
   }
 
-  #serve(queue: Queue, pending: PendingRequest): void {
-    const { share, waiting } = queue;
-    waiting.delete(pending.serial);
-    if (waiting.size > 0) return;
-    share.ready.delete(queue);
+  #leaveLine(queue: Queue, pending: PendingRequest): void {
+    const { share, line } = queue;
+    line.leave(pending);
+    if (line.length > 0 || !share.ready.delete(queue)) return;
     if (share.ready.size === 0) this.#ready.delete(share);
   }
 
   #remove(queue: Queue, number: RequestNumber): void {
-    const pending = queue.requests.get(number);
-    if (!pending) return;
     const { share, requests } = queue;
+    const pending = requests.get(number);
+    if (!pending) return;
     requests.delete(number);
-    share.requests.delete(pending.serial);
+    share.size -= 1;
     this.#size -= 1;
-    if (!pending.proposed) this.#serve(queue, pending);
+    this.#leaveLine(queue, pending);
     // Registered clients are few; of the others nothing stays behind.
     if (requests.size === 0 && share === this.#open) this.#queues.delete(pending.request.message.sender);
   }
 
+  #oldestIn(share: Share): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const queue of this.#queues.values()) {
+      if (queue.share !== share) continue;
+      const [first] = queue.requests.values();
+      if (first) oldest = Math.min(oldest, first.learnedAt);
+    }
+    return Math.max(oldest, share.executedAt);
+  }
+
   /** The share waits from `since` on, if for anything: its place is nearly always the last one, for time only grows. */
   #age(share: Share, since: number): void {
-    const now = share.requests.size > 0 ? since : undefined;
+    const now = share.size > 0 ? since : undefined;
     if (now === share.since) return;
     share.since = now;
     this.#aging.delete(share);
@@ -225,11 +222,6 @@ export class PendingRequests {
   }
 }
 
-function oldestIn({ requests, executedAt }: Share): number {
-  const [first] = requests.values();
-  return Math.max(first?.learnedAt ?? 0, executedAt);
-}
-
 function createShare(): Share {
-  return { requests: new Map(), ready: new Set(), executedAt: 0, since: undefined };
+  return { size: 0, ready: new Set(), executedAt: 0, since: undefined };
 }

@@ -1,7 +1,7 @@
 /** A load: clients that each keep a window of operations under way, and how long those took. */
 import { build, type Histogram } from "hdr-histogram-js";
 import { LabError } from "../core/lab-error.ts";
-import type { Client } from "../launch/connect.ts";
+import type { Client } from "./connect.ts";
 
 export interface LoadOptions {
   /** Of all clients together. */
@@ -52,7 +52,8 @@ export async function load(
   let ended = 0;
 
   const ask = async (client: Client, number: number): Promise<void> => {
-    const key = `load-${number % keys}`;
+    // A put and the get after it share a key.
+    const key = `load-${Math.floor(number / 2) % keys}`;
     const from = performance.now();
     try {
       await (number % 2 === 0 ? client.put(key, value, { signal }) : client.get(key, { signal }));
@@ -87,21 +88,11 @@ export async function load(
   };
 }
 
-/** For people. */
-export function loadLines({ returned, failed, seconds, throughput, latencyMs, suspected }: LoadResult): string[] {
-  const { p50, p99, max } = latencyMs;
-  const liars = suspected.flatMap((times, replica) => (times > 0 ? [`replica ${replica} contradicted the others ${times} times`] : []));
-  return [
-    `${returned} operations in ${seconds.toFixed(2)} s: ${throughput.toFixed(0)} per second`,
-    `latency: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, max ${max.toFixed(1)} ms`,
-    ...Object.entries(failed).map(([code, count]) => `failed: ${count} ${code}`),
-    ...liars,
-  ];
-}
-
 function latencies(histogram: Histogram): LoadResult["latencyMs"] {
-  const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1_000;
-  return { p50: at(50), p99: at(99), max: histogram.totalCount === 0 ? 0 : histogram.maxValue / 1_000 };
+  const max = histogram.totalCount === 0 ? 0 : histogram.maxValue;
+  // A percentile is the top of its bucket, and so may lie above the largest value.
+  const at = (percentile: number): number => Math.min(max, histogram.getValueAtPercentile(percentile)) / 1_000;
+  return { p50: at(50), p99: at(99), max: max / 1_000 };
 }
 
 function sums(lists: readonly (readonly number[])[]): number[] {
