@@ -13,7 +13,7 @@ const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, 
 const simulation = ["test/sim/**/*.test.ts", "test/attacks/**/*.test.ts"];
 /** Run by the package gate, in a project of its own. */
 const guests = "test/package/project/**";
-const sockets = ["transport", "node", "launch", "cli", "scripts"].map((folder) => `test/${folder}/**/*.test.ts`);
+const sockets = ["transport", "node", "launch", "cli", "scripts", "chaos"].map((folder) => `test/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: {

@@ -6,6 +6,7 @@ import { type BenchFigures, type BenchOptions, type BenchResult, bench } from ".
 import { keyValueLimits } from "../services/key-value.ts";
 import { integer, type SizeOptions, sizeOf, sizeOptions } from "./arguments.ts";
 import { paint } from "./paint.ts";
+import { progressLine } from "./progress.ts";
 
 type BenchCommandOptions = SizeOptions & Omit<BenchOptions, "replicas" | "f"> & { readonly json?: true; readonly out?: string };
 
@@ -27,7 +28,7 @@ export function benchCommand(): Command {
     .addOption(
       new Option("--operations <number>", "how many a run measures at each level").argParser(integer(1, 10_000_000)).default(2_000),
     )
-    .addOption(new Option("--warm-up <number>", "how many come before, after each launch").argParser(integer(1, 10_000_000)).default(2_000))
+    .addOption(new Option("--warm-up <number>", "how many come before, after each launch").argParser(integer(1, 10_000_000)).default(4_000))
     .addOption(new Option("--value-bytes <number>", "size of a value").argParser(integer(0, keyValueLimits.valueBytes)).default(100))
     .option("--json", "print one JSON object instead of a table")
     .option("--out <file>", "write that object to a file besides")
@@ -40,7 +41,7 @@ async function run({ json, out, ...options }: BenchCommandOptions): Promise<void
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort();
   for (const signal of signals) process.once(signal, stop);
-  const progress = progressOf(runs);
+  const progress = progressLine(json === true);
   const result = await bench(
     { ...sizeOf(options), inFlight, runs, operations, warmUp, valueBytes },
     { onProgress: progress.show, signal: interrupted.signal },
@@ -105,28 +106,6 @@ function readmeLine({ settings, machine, levels }: BenchResult): string {
   const { throughput, p50Ms, p99Ms, replicaCpuMs } = level.median;
   const node = machine.node.replace(/^v(\d+\.\d+).*/, "$1");
   return `${settings.replicas} replicas, ${level.inFlight} in flight: ${throughput.toFixed(0)} ops/s, p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, ${replicaCpuMs.toFixed(2)} ms CPU of all replicas per operation (${machine.cpu}, ${machine.cores} cores, Node ${node})`;
-}
-
-/** On stderr: a moving line on a terminal, elsewhere one for each run. */
-function progressOf(runs: number) {
-  const { stderr } = process;
-  let told = 0;
-  let shown = "";
-  return {
-    show: ({ run, inFlight, done, total }: { run: number; inFlight: number; done: number; total: number }): void => {
-      if (stderr.isTTY) {
-        const line = `\rrun ${run} of ${runs}, ${inFlight} in flight: ${Math.floor((done / total) * 100)} %`.padEnd(50);
-        if (line !== shown) stderr.write(line);
-        shown = line;
-      } else if (run !== told) {
-        told = run;
-        stderr.write(`run ${run} of ${runs}\n`);
-      }
-    },
-    end: (): void => {
-      if (shown !== "") stderr.write("\n");
-    },
-  };
 }
 
 function levels(text: string): readonly number[] {

@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../core/duration.ts";
 import { LabError } from "../core/lab-error.ts";
-import { type Client, connect, storeResult } from "../launch/connect.ts";
+import { type Client, type ConnectOptions, connect, storeResult } from "../launch/connect.ts";
+import { openClientKey } from "../launch/keys.ts";
 import { type LoadOptions, load } from "../launch/load.ts";
 import { kv } from "../services/key-value.ts";
 import { integer, type TlsOptions, tlsAuthorityOption, tlsOf } from "./arguments.ts";
@@ -15,6 +16,7 @@ interface ClientOptions extends Pick<TlsOptions, "tlsCa"> {
   readonly cluster: string;
   readonly id: number;
   readonly timeout: number;
+  readonly open?: string;
   readonly json?: true;
 }
 
@@ -38,6 +40,7 @@ export function clientCommand(): Command {
     .description("asks a running replica set: put, get, cas, del, or a load of them")
     .option("--cluster <path>", "its cluster file; the client's key lies beside it", "keys/local/cluster.json")
     .addOption(new Option("--id <number>", "which client to be, one process at a time").argParser(integer(1)).default(1))
+    .option("--open <key file>", "be a client that stands in no cluster file, under this key, which is made if there is none")
     .addOption(new Option("--timeout <duration>", "how long an operation may take").argParser(duration).default(30_000, "30s"))
     .option("--json", "print one JSON object instead of text")
     .addOption(tlsAuthorityOption())
@@ -155,7 +158,7 @@ async function asking(
   ids: readonly number[],
   ask: (clients: readonly Client[], signal: AbortSignal) => Promise<Answer>,
 ): Promise<void> {
-  const { cluster, timeout, tlsCa, json } = options;
+  const { cluster, timeout, tlsCa, json, open } = options;
   if (!existsSync(cluster))
     throw new LabError(
       "no-cluster",
@@ -169,7 +172,9 @@ async function asking(
   for (const signal of signals) process.once(signal, stop);
   const clients: Client[] = [];
   try {
-    for (const id of ids) clients.push(connect({ cluster, id, timeout, ...(tls && { tls }) }));
+    const common = { cluster, timeout, ...(tls && { tls }) };
+    if (open !== undefined) clients.push(connect({ ...common, ...openIdentity(open, ids.length) }));
+    else for (const id of ids) clients.push(connect({ ...common, id }));
     tell(await ask(clients, interrupted.signal), json === true);
   } catch (error) {
     if (!(error instanceof LabError && unavailable.includes(error.code))) throw error;
@@ -178,6 +183,12 @@ async function asking(
     await Promise.all(clients.map((client) => client.close()));
     for (const signal of signals) process.off(signal, stop);
   }
+}
+
+/** Its numbers lie beside its key, for both last as long. */
+function openIdentity(path: string, clients: number): Pick<ConnectOptions, "open" | "secret" | "numbers"> {
+  if (clients > 1) throw new LabError("bad-arguments", "--open: expected one client, which one key is good for");
+  return { open: true, secret: openClientKey(path), numbers: `${path}.numbers` };
 }
 
 function tell({ json, lines = [], but }: Answer, asJson: boolean): void {

@@ -36,7 +36,7 @@ export function runCommand(): Command {
       if (host === "ws") for (const signal of signals) process.once(signal, stop);
       const progress = progressLine(options.json === true);
       progress.say(
-        `${scenario.name}: ${scenario.replicas} replicas, ${scenario.workload.clients} clients, ${scenario.workload.operations} operations, ${host === "ws" ? "over WebSockets" : "in virtual time"}`,
+        `${scenario.name}: ${counted(scenario.replicas, "replica")}, ${counted(scenario.workload.clients, "client")}, ${counted(scenario.workload.operations, "operation")}, ${host === "ws" ? "over WebSockets" : "in virtual time"}`,
       );
       const result = await run(scenario, {
         host,
@@ -54,6 +54,8 @@ export function runCommand(): Command {
       process.exitCode = exitCodeOf(result);
     });
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 function seed(text: string): number {
   const value = Number(text);

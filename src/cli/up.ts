@@ -102,6 +102,8 @@ function clusterOf(options: UpOptions): ClusterFile {
       "other-size",
       `${keys} holds a cluster of ${file.n} replicas with f = ${file.f}: for ${wrong} name another folder with --keys`,
     );
+  if (options.openClients && !file.openClients)
+    throw new LabError("not-open", `${keys} holds a cluster without open clients: for --open-clients name another folder with --keys`);
   return file;
 }
 

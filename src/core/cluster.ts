@@ -76,8 +76,10 @@ export const openClientLimits = {
   openResultBytes: 64 * 1024 * 1024,
   /** Their requests known to a replica and not executed. */
   openPending: 1024,
-  /** Their links to one replica. */
+  /** Their links to one replica, which may all come back at once, */
   openLinks: 1024,
+  /** and then so many per second. */
+  openLinksPerSecond: 50,
 } as const;
 
 export const defaultTiming: Timing = {

@@ -3,7 +3,7 @@
  * them down on purpose and no trace is written; docs/benchmarks.md says what each figure means.
  */
 import { setMaxListeners } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmdirSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem, type } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +15,7 @@ import { perfectNetwork } from "../faults/network.ts";
 import { defaultTransportLimits } from "../transport/limits.ts";
 import { type Client, connect } from "./connect.ts";
 import { generateCluster } from "./keys.ts";
-import { type LoadResult, load } from "./load.ts";
+import { type LoadOptions, type LoadResult, load } from "./load.ts";
 import { textOf } from "./probe.ts";
 import { ReplicaSet } from "./replica-set.ts";
 
@@ -27,9 +27,9 @@ export interface BenchOptions {
   readonly inFlight: readonly number[];
   /** How often a set is launched and measured at every level. */
   readonly runs: number;
-  /** That are measured in a run at a level; a tenth of them comes before, unmeasured. */
+  /** That a run measures at a level; a tenth as many come before, unmeasured. */
   readonly operations: number;
-  /** Once after each launch, unmeasured, at the highest level: a process is slow while its code is young. */
+  /** Once after each launch, unmeasured: a process is slow while its code is new. */
   readonly warmUp: number;
   /** Size of a value, in bytes. */
   readonly valueBytes: number;
@@ -86,15 +86,19 @@ export interface Machine {
 }
 
 export interface BenchEvents {
-  /** @param run - from 1; `done` of `total` operations of the run at this level returned */
-  onProgress?(at: { readonly run: number; readonly inFlight: number; readonly done: number; readonly total: number }): void;
+  /** So many measured operations returned, of all; not told of each, which would cost what is measured. */
+  onProgress?(returned: number, total: number): void;
   readonly signal?: AbortSignal;
 }
 
-/** More clients would not ask for more: each keeps a window open. */
+/** More clients would not ask for more: each has several operations under way. */
 const clientsMax = 8;
 /** That all operations share. */
 const keys = 100;
+/** Of the warm-up: code becomes fast by being used often, and few operations in flight are small batches, so many messages. */
+const warmUpInFlight = 16;
+/** How often a level of a run tells how far it is. */
+const progressSteps = 20;
 
 /**
  * @returns the figures of all runs
@@ -103,61 +107,73 @@ const keys = 100;
 export async function bench(options: BenchOptions, events: BenchEvents = {}): Promise<BenchResult> {
   const settings = { ...options, f: options.f ?? faultsTolerated(options.replicas), keys };
   const about = { version, date: new Date().toISOString(), machine: machine(), settings };
+  const { runs: count, inFlight, operations } = options;
+  const total = count * inFlight.length * operations;
+  let before = 0;
+  const measured = (returned: number): void => {
+    if (returned % Math.ceil(operations / progressSteps) === 0) events.onProgress?.(before + returned, total);
+    if (returned === operations) before += operations;
+  };
   const runs: (readonly BenchFigures[])[] = [];
-  for (let run = 1; run <= options.runs; run++) runs.push(await oneRun(options, run, events));
-  const levels = options.inFlight.map((inFlight, level) => {
-    const figures = runs.flatMap((run) => run[level] ?? []);
-    return { inFlight, clients: clientsAt(inFlight), runs: figures, ...spread(figures) };
+  while (runs.length < count) runs.push(await oneRun(options, measured, events.signal));
+  const levels = inFlight.map((level, index) => {
+    const figures = runs.flatMap((run) => run[index] ?? []);
+    return { inFlight: level, clients: clientsAt(level), runs: figures, ...spread(figures) };
   });
   return { ...about, levels };
 }
 
-/** Launches a set and measures it at every level. What the replicas logged is kept where it failed. */
-async function oneRun(options: BenchOptions, run: number, { onProgress, signal }: BenchEvents): Promise<BenchFigures[]> {
-  const { replicas, f, inFlight, warmUp, operations } = options;
-  const directory = mkdtempSync(join(tmpdir(), "quorate-bench-"));
-  const { file, secrets } = generateCluster({ replicas, ...(f !== undefined && { f }), clients: clientsAt(Math.max(...inFlight)) });
-  const ended = new AbortController();
-  const signals = AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]);
+/** Launches a set and measures it at every level. */
+async function oneRun(options: BenchOptions, onReturn: (returned: number) => void, signal?: AbortSignal): Promise<BenchFigures[]> {
+  const { replicas, f, inFlight, warmUp, operations, valueBytes } = options;
+  const died = new AbortController();
+  const ended = AbortSignal.any([died.signal, ...(signal ? [signal] : [])]);
   // Every operation under way listens to it.
-  setMaxListeners(0, signals);
-  const set = await ReplicaSet.start({
-    file,
-    secretOf: (node) => secrets.get(node) as Uint8Array,
-    directory,
-    trace: false,
-    log: { level: "warn", to: "file", pretty: false },
-    network: perfectNetwork,
-    seed: 1,
-    traitors: new Map(),
-    anyPort: true,
-    // As where nobody lies on purpose.
-    penalties: true,
-    onDeath: (why) => ended.abort(why),
-    signal: signals,
+  setMaxListeners(0, ended);
+  const { file, secrets } = generateCluster({
+    replicas,
+    ...(f !== undefined && { f }),
+    clients: clientsAt(Math.max(warmUpInFlight, ...inFlight)),
   });
+  const directory = mkdtempSync(join(tmpdir(), "quorate-bench-"));
   const clients: Client[] = [];
-  const figures: BenchFigures[] = [];
+  let set: ReplicaSet | undefined;
   try {
+    set = await ReplicaSet.start({
+      file,
+      secretOf: (node) => secrets.get(node) as Uint8Array,
+      directory,
+      trace: false,
+      log: { level: "error", to: "stderr", pretty: false },
+      network: perfectNetwork,
+      seed: 1,
+      traitors: new Map(),
+      anyPort: true,
+      penalties: true,
+      onDeath: (why) => died.abort(why),
+      signal: ended,
+    });
     for (const { id } of file.clients)
       clients.push(connect({ cluster: file, id, secret: secrets.get(clientName(id)) as Uint8Array, urls: set.urls }));
     await set.linked(clients.length);
+    const ask = (level: number, count: number, told?: (returned: number) => void): Promise<Asked> =>
+      askAll(clients, level, { operations: count, window: 1, keys, valueBytes }, told, ended);
+    await ask(warmUpInFlight, warmUp);
     const meter = new Meter(set.urls);
-    const ask = (level: number, count: number, onReturn: (done: number, total: number) => void = () => undefined) =>
-      askAll(clients, level, { ...options, operations: count }, onReturn, signals);
-    await ask(Math.max(...inFlight), warmUp);
+    const figures: BenchFigures[] = [];
     for (const level of inFlight) {
       await ask(level, Math.ceil(operations / 10));
       const begin = await meter.read();
-      const asked = await ask(level, operations, (done, total) => onProgress?.({ run, inFlight: level, done, total }));
+      const asked = await ask(level, operations, onReturn);
       figures.push(figuresOf(asked, begin, await meter.read()));
     }
+    return figures;
   } finally {
     await Promise.all(clients.map((client) => client.close()));
-    await set.stop();
+    await set?.stop();
+    // What a replica that crashed left there is what the error points at.
+    if (readdirSync(directory).length === 0) rmdirSync(directory);
   }
-  rmSync(directory, { recursive: true, force: true });
-  return figures;
 }
 
 type Asked = LoadResult & { readonly cpuMs: number };
@@ -166,17 +182,17 @@ type Asked = LoadResult & { readonly cpuMs: number };
 async function askAll(
   clients: readonly Client[],
   inFlight: number,
-  { operations, valueBytes }: Pick<BenchOptions, "operations" | "valueBytes">,
-  onReturn: (done: number, total: number) => void,
+  options: LoadOptions,
+  onReturn: ((returned: number) => void) | undefined,
   signal: AbortSignal,
 ): Promise<Asked> {
   const callers = Array.from({ length: inFlight }, (_, caller) => clients[caller % clientsAt(inFlight)] as Client);
   const before = process.cpuUsage();
-  const result = await load(callers, { operations, window: 1, keys, valueBytes }, onReturn, signal);
+  const result = await load(callers, options, onReturn ?? (() => undefined), signal);
   const { user, system } = process.cpuUsage(before);
   const failed = Object.entries(result.failed).map(([code, times]) => `${times} ${code}`);
   if (failed.length > 0)
-    throw new LabError("failed-operations", `of ${operations} operations, some failed: ${failed.join(", ")}`, { exitCode: 3 });
+    throw new LabError("failed-operations", `of ${options.operations} operations some failed: ${failed.join(", ")}`, { exitCode: 3 });
   return { ...result, cpuMs: (user + system) / 1_000 };
 }
 
@@ -194,7 +210,7 @@ interface Reading {
   readonly viewChanges: number;
 }
 
-/** Reads the replicas' metrics, which cost nothing while nobody reads. */
+/** Reads the replicas' metrics. */
 class Meter {
   readonly #urls: readonly string[];
   #readAt = Number.NEGATIVE_INFINITY;
@@ -203,7 +219,7 @@ class Meter {
     this.#urls = urls;
   }
 
-  /** A replica gives out the same page for a while; it does nothing in the time until it makes a new one. */
+  /** A replica gives out the same page for a while. It has nothing to do until it makes a new one. */
   async read(): Promise<Reading> {
     const fresh = this.#readAt + 2 * defaultTransportLimits.pageMs;
     await sleep(Math.max(0, fresh - performance.now()));

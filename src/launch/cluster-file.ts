@@ -13,6 +13,7 @@ import { nativeDigest } from "../crypto/native.ts";
 import { checkPublicKey } from "../crypto/signature.ts";
 import { clusterDigest } from "../wire/cluster-digest.ts";
 import { hexToBytes } from "../wire/schema.ts";
+import type { Keys } from "../wire/signatures.ts";
 
 /** A replica: its number, its public key as 64 hex digits, and where it listens. */
 interface Member {
@@ -41,6 +42,8 @@ export interface ClusterFile {
   readonly clients: readonly RegisteredClient[];
   /** Signs re-admissions (rule 77). */
   readonly administratorKey?: string | undefined;
+  /** Whether clients that stand in no file may take part, each known by its key. */
+  readonly openClients: boolean;
 }
 
 /** No cluster is larger, and no window: the wire holds no more. */
@@ -93,6 +96,7 @@ const fileSchema = z.strictObject({
   members: z.array(z.strictObject({ id: whole(0, replicasMax - 1), publicKey, url })),
   clients: z.array(z.strictObject({ id: whole(1, clientsMax), publicKey })).max(clientsMax, `expected at most ${clientsMax} clients`),
   administratorKey: publicKey.optional(),
+  openClients: z.boolean({ error: "expected true or false" }).default(false),
 });
 
 /**
@@ -127,11 +131,9 @@ export function loadClusterFile(path: string): ClusterFile {
 /** The cluster as the cores see it. Equal files, and files that differ in urls or timing only, give equal ids. */
 export function toCluster(file: ClusterFile): Cluster {
   const { n, f, quorums, limits, timing } = file;
-  const replicaKeys = file.members.map((member) => hexToBytes(member.publicKey));
-  const clientKeys = file.clients.map((client) => hexToBytes(client.publicKey));
   const administrator = file.administratorKey === undefined ? {} : { administratorKey: hexToBytes(file.administratorKey) };
   return {
-    id: clusterDigest({ n, f, quorums, limits, replicaKeys, clientKeys, ...administrator }, nativeDigest),
+    id: clusterDigest({ n, f, quorums, limits, ...keysOf(file), ...administrator }, nativeDigest),
     n,
     f,
     quorums,
@@ -140,6 +142,12 @@ export function toCluster(file: ClusterFile): Cluster {
     replicas: file.members.map(({ id }) => replicaId(id)),
     clients: file.clients.map(({ id }) => clientId(id)),
   };
+}
+
+/** Whose signatures count: what an opener asks for, and a transport. */
+export function keysOf({ members, clients, openClients }: ClusterFile): Required<Keys> {
+  const bytesOf = ({ publicKey }: { readonly publicKey: string }): Uint8Array => hexToBytes(publicKey);
+  return { replicaKeys: members.map(bytesOf), clientKeys: clients.map(bytesOf), openClients };
 }
 
 /** The public key of a node; undefined when the cluster has no such node. */

@@ -1,4 +1,5 @@
 /** `connect()`: a client of a replica set, for programs. Numbers that survive restarts, a deadline for each operation, and no pile-up without a quorum. */
+import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { type BreakerSettings, CircuitBreaker, defaultBreaker } from "../client/circuit-breaker.ts";
 import { checkedRetry, createClientCore, defaultRetry, type RetryTiming } from "../client/client-core.ts";
@@ -14,6 +15,7 @@ import type { WaitOptions } from "../node/wait.ts";
 import { decodeResult, type KeyValueResult, keyValueErrors, kv } from "../services/key-value.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 import { createOpener } from "../wire/open.ts";
+import { openClientId } from "../wire/open-client.ts";
 import { bytesToHex, hexToBytes } from "../wire/schema.ts";
 import { createClientSeal } from "../wire/seal.ts";
 import { type ClusterFile, loadClusterFile, publicKeyOf, toCluster } from "./cluster-file.ts";
@@ -24,7 +26,9 @@ export interface ConnectOptions {
   readonly cluster: ClusterFile | string;
   /** The client's number in it. @defaultValue 1 */
   readonly id?: number;
-  /** The client's private key, 32 bytes. @defaultValue read from `client-ID.key` beside the cluster file */
+  /** Be a client that stands in no file, known by its key; only where the cluster file says `openClients`. @defaultValue false */
+  readonly open?: boolean;
+  /** The client's private key, 32 bytes. @defaultValue read from `client-ID.key` beside the cluster file; of an open client: a new one */
   readonly secret?: Uint8Array;
   /** Where the replicas listen, by number. @defaultValue the urls of the cluster file */
   readonly urls?: readonly string[];
@@ -33,7 +37,7 @@ export interface ConnectOptions {
   /**
    * The file that remembers which request numbers were used (rule 62).
    *
-   * @defaultValue `client-ID.numbers` beside the cluster file when that is given as a path; else numbers start at 1, which suits
+   * @defaultValue `client-ID.numbers` beside the cluster file when that is given as a path and the client stands in it; else numbers start at 1, which suits
    * a client that connects once in its life
    */
   readonly numbers?: string;
@@ -110,14 +114,15 @@ export function connect(options: ConnectOptions): Client {
   const retry = checked("retry", () => checkedRetry({ ...defaultRetry, ...options.retry }));
   const breaker = checked("breaker", () => new CircuitBreaker({ ...defaultBreaker, ...options.breaker }));
   const urls = urlsOf(file, options.urls);
-  const self = registered(file, id);
-  const secret = secretOf(file, self, options.secret, folder);
+  const { self, secret } = options.open ? openIdentity(file, options.secret) : registered(file, id, options.secret, folder);
+  const publicKey = nativeScheme.publicKeyOf(secret);
 
   // Nothing after this may fail: somebody would have to let go of the file again.
-  const numbersPath = options.numbers ?? (folder && join(folder, `${clientName(self)}.numbers`));
-  const numbers = numbersPath ? NumberStore.open(numbersPath, { publicKey: bytesToHex(nativeScheme.publicKeyOf(secret)) }) : undefined;
+  const numbersPath = options.numbers ?? (folder && !options.open ? join(folder, `${clientName(self)}.numbers`) : undefined);
+  const numbers = numbersPath ? NumberStore.open(numbersPath, { publicKey: bytesToHex(publicKey) }) : undefined;
   const cluster = toCluster(file);
-  const seal = createClientSeal({ cluster: cluster.id, sender: self, incarnation: 0, sign: (bytes) => nativeScheme.sign(secret, bytes) });
+  const sign = (bytes: Uint8Array): Uint8Array => nativeScheme.sign(secret, bytes);
+  const seal = createClientSeal({ cluster: cluster.id, sender: self, incarnation: 0, sign, ...(options.open && { publicKey }) });
   const replicaKeys = file.members.map(({ publicKey }) => hexToBytes(publicKey));
   const host = new ClientHost({
     self,
@@ -153,7 +158,7 @@ export function connect(options: ConnectOptions): Client {
     watcher: options.watcher ?? nobody,
   });
   host.start();
-  return new KeyValueClient(host, { id, timeoutMs, quorum: cluster.quorums.order, onClose });
+  return new KeyValueClient(host, { id: self, timeoutMs, quorum: cluster.quorums.order, onClose });
 }
 
 const nobody: ClientWatcher = { sent: () => undefined, received: () => undefined, did: () => undefined };
@@ -231,8 +236,20 @@ export function storeResult(bytes: Uint8Array): Exclude<KeyValueResult, { type: 
   return result;
 }
 
-function registered(file: ClusterFile, id: number): ClientId {
-  if (file.clients.some((client) => client.id === id)) return clientId(id);
+interface Identity {
+  readonly self: ClientId;
+  readonly secret: Uint8Array;
+}
+
+function openIdentity(file: ClusterFile, secret: Uint8Array = Uint8Array.from(randomBytes(32))): Identity {
+  if (!file.openClients)
+    throw new LabError("not-open", 'the cluster takes no open clients: they need a cluster file that says "openClients": true');
+  if (secret.length !== 32) throw new LabError("wrong-secret", `expected a private key of 32 bytes, got ${secret.length}`);
+  return { self: openClientId(nativeScheme.publicKeyOf(secret), nativeDigest), secret };
+}
+
+function registered(file: ClusterFile, id: number, secret: Uint8Array | undefined, folder: string | undefined): Identity {
+  if (file.clients.some((client) => client.id === id)) return { self: clientId(id), secret: secretOf(file, clientId(id), secret, folder) };
   const known = file.clients.length === 0 ? "no clients" : `the clients 1..${file.clients.length}`;
   throw new LabError("no-client", `there is no client ${id}: the cluster file names ${known}`);
 }

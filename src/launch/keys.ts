@@ -30,6 +30,8 @@ export interface GenerateOptions {
   readonly quorums?: Partial<Quorums>;
   readonly limits?: Partial<Limits>;
   readonly timing?: Partial<Timing>;
+  /** Whether clients that stand in no file may take part. @defaultValue false */
+  readonly openClients?: boolean;
 }
 
 export interface GeneratedCluster {
@@ -58,6 +60,7 @@ export function generateCluster(options: GenerateOptions): GeneratedCluster {
     quorums: { ...options.quorums },
     limits: { ...options.limits },
     timing: { ...options.timing },
+    openClients: options.openClients ?? false,
     members: ports.map((port, id) => ({
       id,
       publicKey: newKey(replicaName(id)),
@@ -101,16 +104,39 @@ const privateKeySchema = z.strictObject({ node: z.string(), secret: z.string().r
  * @throws LabError of one line, which never shows the key, when the file is missing, damaged, readable by others, or somebody else's
  */
 export function readPrivateKey(path: string, owner: KeyOwner, file: ClusterFile): Uint8Array {
+  const bytes = readKeyFile(path, owner);
+  const expected = owner === "administrator" ? file.administratorKey : hexOrNothing(publicKeyOf(file, owner));
+  if (expected === undefined) throw badKey(path, `the cluster file names no ${owner}`);
+  if (bytesToHex(nativeScheme.publicKeyOf(bytes)) !== expected)
+    throw badKey(path, `this is not the key that the cluster file names for ${owner}`);
+  return bytes;
+}
+
+/**
+ * The private key of an open client, made and written on first use.
+ *
+ * @throws LabError as {@link readPrivateKey}, or when it cannot be written
+ */
+export function openClientKey(path: string): Uint8Array {
+  const secret = Uint8Array.from(randomBytes(32));
+  try {
+    writeFileSync(path, `${JSON.stringify({ node: openClient, secret: bytesToHex(secret) })}\n`, { mode: 0o600, flag: "wx" });
+    return secret;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "EEXIST") throw new LabError("unwritable-file", `${path}: cannot write a key there (${code})`, { cause });
+  }
+  return readKeyFile(path, openClient);
+}
+
+const openClient = "open-client";
+
+function readKeyFile(path: string, owner: string): Uint8Array {
   const parsed = privateKeySchema.safeParse(parseSecretly(path, readPrivately(path)));
   if (!parsed.success) throw badKey(path, 'expected {"node": NAME, "secret": 64 hex digits}');
   const { node, secret } = parsed.data;
   if (node !== owner) throw badKey(path, `expected the key of ${owner}, got that of ${JSON.stringify(node.slice(0, 40))}`);
-  const expected = owner === "administrator" ? file.administratorKey : hexOrNothing(publicKeyOf(file, owner));
-  if (expected === undefined) throw badKey(path, `the cluster file names no ${owner}`);
-  const bytes = hexToBytes(secret);
-  if (bytesToHex(nativeScheme.publicKeyOf(bytes)) !== expected)
-    throw badKey(path, `this is not the key that the cluster file names for ${owner}`);
-  return bytes;
+  return hexToBytes(secret);
 }
 
 /** The mode is that of the very file that is read, so it cannot be swapped in between. */

@@ -2,6 +2,7 @@
  * A replica set under observation: it can be broken on purpose, everything it does is written down, and what was written can be
  * judged. Scenarios over sockets (`run-sockets.ts`) and sets that a test launches (`launch.ts`) are both one of these.
  */
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "../core/cluster.ts";
@@ -9,6 +10,7 @@ import { type ClientId, clientName, type NodeName, replicaName } from "../core/i
 import { LabError } from "../core/lab-error.ts";
 import type { AnyMessage, Signed } from "../core/message.ts";
 import { version } from "../core/version.ts";
+import { nativeDigest, nativeScheme } from "../crypto/native.ts";
 import { applies, type Fault, type NodeReference, nameOfNode } from "../faults/fault.ts";
 import { type NetworkModel, perfectNetwork } from "../faults/network.ts";
 import { judge } from "../harness/judge.ts";
@@ -22,6 +24,7 @@ import { parseTrace } from "../harness/trace-text.ts";
 import type { ClientWatcher } from "../node/client-host.ts";
 import { checkBehaviour } from "../traitors/catalogue.ts";
 import type { TlsSettings } from "../transport/tls.ts";
+import { openClientId } from "../wire/open-client.ts";
 import type { TraitorPart } from "./body.ts";
 import type { LogSettings } from "./child-messages.ts";
 import { toCluster } from "./cluster-file.ts";
@@ -155,14 +158,15 @@ export class Laboratory {
     return monotonicMs() - this.#origin;
   }
 
-  /** A client whose every step is in the trace. @param onClose - called when it is closed */
-  connect(client: ClientId, onClose?: () => void): Client {
+  /** A client whose every step is in the trace; without a number one that stands in no file. @param onClose - called when it is closed */
+  connect(registered: ClientId | undefined, onClose?: (client: ClientId) => void): Client {
     const { tls } = this.#options;
+    const { secret, client } = this.#identity(registered);
     return connect({
-      ...(onClose && { onClose }),
+      ...(onClose && { onClose: () => onClose(client) }),
       cluster: this.#keys.file,
-      id: client,
-      secret: this.#keys.secrets.get(clientName(client)) as Uint8Array,
+      ...(registered === undefined ? { open: true } : { id: registered }),
+      secret,
       urls: this.urls,
       ...(tls && { tls }),
       retry: retryOf(this.#scenario),
@@ -211,6 +215,12 @@ export class Laboratory {
     this.#set.setNetwork(effective(networkOf({ network })));
   }
 
+  /** @returns when every running replica has carried out what it was told, such as to lose what comes from another */
+  heard(): Promise<void> {
+    // What is told to one replica arrives in order.
+    return this.#set.flush();
+  }
+
   /** GST has come. */
   stable(): void {
     this.#write("harness", { event: "stable" });
@@ -233,6 +243,12 @@ export class Laboratory {
   async stop(): Promise<void> {
     await this.#set.stop();
     this.#trace.close();
+  }
+
+  #identity(registered: ClientId | undefined): { readonly client: ClientId; readonly secret: Uint8Array } {
+    if (registered !== undefined) return { client: registered, secret: this.#keys.secrets.get(clientName(registered)) as Uint8Array };
+    const secret = Uint8Array.from(randomBytes(32));
+    return { client: openClientId(nativeScheme.publicKeyOf(secret), nativeDigest), secret };
   }
 
   #partition(groups: readonly (readonly NodeReference[])[]): void {

@@ -136,10 +136,12 @@ export class LaunchedSet implements AsyncDisposable {
     const { clients } = this.#laboratory.cluster;
     const next = id === undefined ? clients.find((one) => !this.#clients.has(one)) : clients.find((one) => one === id);
     if (next === undefined || this.#clients.has(next)) throw noClient(id, clients.length);
-    const client = this.#laboratory.connect(next, () => this.#laboratory.ended(next));
-    this.#clients.set(next, client);
-    await client.linked();
-    return client;
+    return this.#connect(next);
+  }
+
+  /** A client that stands in no file, with a new key; the set must have been launched with `openClients`. @throws LabError when it was not */
+  openClient(): Promise<Client> {
+    return this.#connect(undefined);
   }
 
   /** SIGKILL. Storage is in memory, so the replica counts as faulty once it is started again (rule 77). @returns when it is gone */
@@ -163,22 +165,25 @@ export class LaunchedSet implements AsyncDisposable {
   }
 
   /**
-   * Cuts every link between nodes that share no group; ends the cut before. A node in two groups is a bridge, one in none reaches everybody.
+   * Cuts every link between nodes that share no group, and ends the cut before, by the time it returns. A node in two groups is a bridge, one in none reaches everybody.
    *
    * @param groups - of replica numbers and clients such as "client-1"
    */
   async partition(groups: readonly (readonly NodeReference[])[]): Promise<void> {
     await this.#laboratory.fire({ fault: "partition", when: now, groups });
+    await this.#laboratory.heard();
   }
 
   /** Ends the partition. */
   async heal(): Promise<void> {
     await this.#laboratory.fire({ fault: "heal", when: now });
+    await this.#laboratory.heard();
   }
 
   /** From now on messages meet this network. With loss nobody promises termination any more: no time is stated from which none are lost. */
-  setNetwork(network: NonNullable<ScenarioDefinition["network"]>): void {
+  async setNetwork(network: NonNullable<ScenarioDefinition["network"]>): Promise<void> {
     this.#laboratory.setNetwork(planOf({ network }).network);
+    await this.#laboratory.heard();
   }
 
   /** How a replica is now, by its own word: its health endpoint. @throws LabError when it does not answer */
@@ -227,6 +232,13 @@ export class LaunchedSet implements AsyncDisposable {
   async #end(): Promise<void> {
     await Promise.all([...this.#clients.values()].map((client) => client.close()));
     await this.#laboratory.stop();
+  }
+
+  async #connect(registered: ClientId | undefined): Promise<Client> {
+    const client = this.#laboratory.connect(registered, (id) => this.#laboratory.ended(id));
+    this.#clients.set(client.id as ClientId, client);
+    await client.linked();
+    return client;
   }
 
   async #fire(fault: Extract<Fault, { replica: number }>): Promise<void> {

@@ -17,9 +17,8 @@ import { MemoryStorage } from "../storage/memory.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 import { createTransport, type Transport, type TransportOptions } from "../transport/transport.ts";
 import { createOpener } from "../wire/open.ts";
-import { hexToBytes } from "../wire/schema.ts";
 import { createReplicaSeal } from "../wire/seal.ts";
-import { type ClusterFile, toCluster } from "./cluster-file.ts";
+import { type ClusterFile, keysOf, toCluster } from "./cluster-file.ts";
 
 export type PbftCore = Core<PbftMessage, PbftRecord>;
 /** What a core was handed; who wraps it gets the same. */
@@ -84,7 +83,6 @@ export class ReplicaNode {
       now: monotonicMs,
       process: options.ownProcess ?? false,
     });
-    const { replicaKeys, clientKeys } = keysOf(file);
     this.#host = new ReplicaHost<PbftMessage, PbftRecord>({
       self: handed.self,
       core,
@@ -92,12 +90,11 @@ export class ReplicaNode {
         schemas: pbft.messages,
         cluster: handed.cluster.id,
         limits: handed.cluster.limits,
-        replicaKeys,
-        clientKeys,
+        ...keysOf(file),
         verify: nativeScheme.verify,
         digest: nativeDigest,
       }),
-      storage: new MemoryStorage(),
+      storage: new MemoryStorage((records) => pbft.compact(records, handed.cluster)),
       clock: { now: monotonicMs, wall },
       watcher: {
         sent: (...sent) => {
@@ -141,6 +138,7 @@ export class ReplicaNode {
     const url = new URL(this.#options.file.members[this.#self]?.url ?? "");
     url.port = `${port}`;
     this.#log.started({ address: url.href, cluster: id.slice(0, 16), replicas: n, faults: f });
+    if (this.#options.file.openClients) this.#log.openClients();
     this.#host.start(this.#transport);
     return port;
   }
@@ -168,7 +166,7 @@ export class ReplicaNode {
 
   #transportOptions(): TransportOptions {
     const { file, secret, urlOf, listen, tls, penalties = true, onLinks } = this.#options;
-    const { replicaKeys, clientKeys } = keysOf(file);
+    const { replicaKeys, clientKeys, openClients } = keysOf(file);
     const linked = { replica: new Set<number>(), client: new Set<number>() };
     const told = (): void => onLinks?.({ replicas: linked.replica.size, clients: linked.client.size });
     return {
@@ -184,6 +182,7 @@ export class ReplicaNode {
         },
       })),
       clients: this.#cluster.clients.map((id) => ({ id, publicKey: clientKeys[id - 1] as Uint8Array })),
+      openClients,
       frameBytes: this.#cluster.limits.frameBytes,
       ...(listen && { listen }),
       ...(tls && { tls }),
@@ -224,9 +223,4 @@ export function monotonicMs(): number {
 function wall(): { earliest: number; latest: number } {
   const now = Date.now();
   return { earliest: now - wallUncertaintyMs, latest: now + wallUncertaintyMs };
-}
-
-function keysOf(file: ClusterFile): { readonly replicaKeys: readonly Uint8Array[]; readonly clientKeys: readonly Uint8Array[] } {
-  const keys = (list: readonly { readonly publicKey: string }[]) => list.map(({ publicKey }) => hexToBytes(publicKey));
-  return { replicaKeys: keys(file.members), clientKeys: keys(file.clients) };
 }

@@ -13,6 +13,7 @@ import { Summary } from "./summary.ts";
 /** Every event that is logged: its level, and what the line says. docs/operations.md tells what to do about each. */
 export const events = {
   started: { level: "info", text: "listens" },
+  "open-clients": { level: "warn", text: "anybody who reaches this port may send requests: the cluster file says openClients" },
   stopped: { level: "info", text: "stopped as it was told to" },
   "link-up": { level: "info", text: "a link opened" },
   "link-down": { level: "warn", text: "a link ended" },
@@ -58,6 +59,11 @@ export class EventLog {
 
   started(as: StartedAs): void {
     this.#line("started", { ...as, version });
+  }
+
+  /** Said loudly: who may ask is otherwise fixed by the cluster file. */
+  openClients(): void {
+    this.#line("open-clients", {});
   }
 
   /** The last line. */

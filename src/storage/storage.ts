@@ -14,6 +14,6 @@ export interface Storage<R> {
    * called before `append` returns.
    */
   append(records: readonly R[], done: () => void): void;
-  /** Everything durable, oldest first. A later `append` does not change the array. */
+  /** Everything durable that a restart may need, oldest first. A later `append` does not change the array. */
   recover(): readonly R[];
 }

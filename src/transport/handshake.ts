@@ -2,7 +2,7 @@
  * The mutual handshake as pure data: who says what, and what must be true of it. It opens no socket and draws no randomness.
  *
  *     dialer                         acceptor
- *       | -- hello (role, id, nonce) --> |
+ *       | -- hello (role, id, nonce) --> |   an open client shows its key as well
  *       | <-- hello (role, id, nonce) -- |
  *       | -- proof (signature) --------> |   the acceptor has now verified the dialer
  *       | <-- proof (signature) -------- |   and answers; frames may follow at once
@@ -15,10 +15,10 @@ import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { sameBytes } from "../core/bytes.ts";
 import type { ClientId, Digest, ReplicaId } from "../core/ids.ts";
 import type { RejectionCode } from "../core/rejection.ts";
-import { type SignatureScheme, signatureBytes } from "../crypto/signature.ts";
+import { publicKeyBytes, type SignatureScheme, signatureBytes } from "../crypto/signature.ts";
 import { decode, encode } from "../wire/msgpack.ts";
 import { hexToBytes } from "../wire/schema.ts";
-import type { Peer } from "./peer.ts";
+import { isOpenPeer, type Peer } from "./peer.ts";
 
 /** Version of the handshake and of what follows on the link. */
 const version = 1;
@@ -40,8 +40,12 @@ export interface HandshakeOptions {
   readonly scheme: SignatureScheme;
   /** 32 fresh random bytes, for this handshake alone. */
   readonly nonce: Uint8Array;
-  /** The configured public key; `undefined` when the cluster file knows no such peer (rule 91). */
-  keyOf(peer: Peer): Uint8Array | undefined;
+  /**
+   * The configured public key; `undefined` when the cluster file knows no such peer (rule 91).
+   *
+   * @param shown - what an open client says its key is
+   */
+  keyOf(peer: Peer, shown: Uint8Array | undefined): Uint8Array | undefined;
   /** Asked once, before anything is verified: why this peer may not have a link now. */
   refuse(peer: Peer): HandshakeFailure | undefined;
 }
@@ -55,6 +59,8 @@ export type HandshakeStep =
 interface Hello {
   readonly peer: Peer;
   readonly nonce: Uint8Array;
+  /** The key of an open client, and of nobody else. */
+  readonly shown?: Uint8Array | undefined;
 }
 
 /** One handshake on one connection. */
@@ -68,8 +74,9 @@ export class Handshake {
 
   /** What the dialer sends first. */
   hello(): Uint8Array {
-    const { self, cluster, nonce } = this.#options;
-    return encode([helloTag, version, hexToBytes(cluster), roles.indexOf(self.role), self.id, nonce]);
+    const { self, cluster, nonce, scheme, secret } = this.#options;
+    const shown = isOpenPeer(self) ? [scheme.publicKeyOf(secret)] : [];
+    return encode([helloTag, version, hexToBytes(cluster), roles.indexOf(self.role), self.id, nonce, ...shown]);
   }
 
   /** The one way in; call it until it opens or fails, not after. Never throws. */
@@ -82,7 +89,7 @@ export class Handshake {
   #onHello(message: readonly unknown[]): HandshakeStep {
     const hello = readHello(message, hexToBytes(this.#options.cluster));
     if (typeof hello === "string") return failed(hello);
-    const publicKey = this.#options.keyOf(hello.peer);
+    const publicKey = this.#options.keyOf(hello.peer, hello.shown);
     if (publicKey === undefined) return failed("unknown-sender");
     const refused = this.#options.refuse(hello.peer);
     if (refused !== undefined) return failed(refused);
@@ -129,16 +136,15 @@ export function proofBytes(of: {
 }
 
 function readHello(message: readonly unknown[], ownCluster: Uint8Array): Hello | HandshakeFailure {
-  const [tag, theirVersion, cluster, role, id, nonce] = message;
+  const [tag, theirVersion, cluster, role, id, nonce, shown] = message;
   if (tag !== helloTag || typeof theirVersion !== "number") return "early-frame";
   if (theirVersion !== version) return "wrong-version";
   const roleName = typeof role === "number" ? roles[role] : undefined;
-  if (message.length !== 6 || roleName === undefined || typeof id !== "number" || !isBytes(cluster, 32) || !isBytes(nonce, nonceBytes)) {
-    return "malformed";
-  }
-  if (!sameBytes(cluster, ownCluster)) return "wrong-cluster";
+  if (roleName === undefined || typeof id !== "number" || !isBytes(cluster, 32) || !isBytes(nonce, nonceBytes)) return "malformed";
   const peer: Peer = roleName === "replica" ? { role: roleName, id: id as ReplicaId } : { role: roleName, id: id as ClientId };
-  return { peer, nonce };
+  if (isOpenPeer(peer) ? message.length !== 7 || !isBytes(shown, publicKeyBytes) : message.length !== 6) return "malformed";
+  if (!sameBytes(cluster, ownCluster)) return "wrong-cluster";
+  return { peer, nonce, shown: shown as Uint8Array | undefined };
 }
 
 function decodeArray(frame: Uint8Array): readonly unknown[] | undefined {

@@ -15,9 +15,10 @@ import { Handshake, type HandshakeFailure, type HandshakeOptions } from "./hands
 import { defaultTransportLimits, type TransportLimits } from "./limits.ts";
 import { type InboundRate, Link, type LinkOptions } from "./link.ts";
 import type { TransportNotice } from "./notice.ts";
+import { OpenLinks } from "./open-links.ts";
 import type { Priority } from "./outbox.ts";
 import type { Answer } from "./pages.ts";
-import { clientPeer, type Peer, peerName, replicaPeer } from "./peer.ts";
+import { clientPeer, isOpenPeer, type Peer, peerName, replicaPeer } from "./peer.ts";
 import { Penalties } from "./penalties.ts";
 import { Redial } from "./redial.ts";
 import { closingMs } from "./socket-settings.ts";
@@ -33,6 +34,8 @@ export interface TransportOptions {
   /** All replicas, this one included. `url` is `ws://host:port` or `wss://host:port` and is read anew before each call; empty: not known yet. */
   readonly replicas: readonly { readonly id: ReplicaId; readonly publicKey: Uint8Array; readonly url: string }[];
   readonly clients: readonly { readonly id: ClientId; readonly publicKey: Uint8Array }[];
+  /** Whether clients in no file may have links, by the keys that they show. @defaultValue false */
+  readonly openClients?: boolean;
   /** Bytes of one frame, at most: the cluster's `limits.frameBytes`. */
   readonly frameBytes: number;
   /** Where to listen instead of the host and port of this replica's url. Port 0 lets the system choose. */
@@ -92,6 +95,7 @@ class WebSocketTransport implements Transport {
   readonly #tally = new Tally();
   readonly #penalties: Penalties;
   readonly #keys: ReadonlyMap<string, Uint8Array>;
+  readonly #openLinks: OpenLinks;
   readonly #door: Door;
   readonly #links = new Map<string, Link>();
   readonly #strangers = new Set<Link>();
@@ -114,6 +118,7 @@ class WebSocketTransport implements Transport {
       ...options.replicas.map(({ id, publicKey }) => [peerName(replicaPeer(id)), publicKey] as const),
       ...options.clients.map(({ id, publicKey }) => [peerName(clientPeer(id)), publicKey] as const),
     ]);
+    this.#openLinks = new OpenLinks(options.openClients ?? false, this.#now());
     this.#door = new Door({
       secure: this.#ownUrl().protocol === "wss:",
       ...(options.tls === undefined ? {} : { tls: options.tls }),
@@ -155,9 +160,10 @@ class WebSocketTransport implements Transport {
 
   penalise(peer: Peer, reason: RejectionCode): void {
     const name = peerName(peer);
-    this.#tally.add(reason, name);
+    this.#count(reason, peer);
     if (this.#options.penalties === false) return;
-    const ms = this.#penalties.impose(name, this.#now());
+    // An open client comes back under another name: it loses its link, and there is nobody to remember.
+    const ms = isOpenPeer(peer) ? 0 : this.#penalties.impose(name, this.#now());
     this.#notice({ type: "cut-off", peer: name, reason, ms });
     this.#links.get(name)?.close("penalised");
   }
@@ -253,6 +259,10 @@ class WebSocketTransport implements Transport {
   #mayReconnect(peer: Peer): boolean {
     const { reconnectBurst, reconnectsPerSecond } = this.#limits;
     const name = peerName(peer);
+    if (isOpenPeer(peer)) {
+      const others = [...this.#links].filter(([other, link]) => other !== name && link.peer && isOpenPeer(link.peer));
+      return this.#openLinks.mayOpen(others.length, this.#now());
+    }
     const bucket = this.#reconnects.get(name) ?? new TokenBucket(reconnectsPerSecond, reconnectBurst, this.#now());
     this.#reconnects.set(name, bucket);
     return bucket.tryTake(1, this.#now());
@@ -290,8 +300,13 @@ class WebSocketTransport implements Transport {
     const [frames, bytes] =
       peer.role === "replica" ? [replicaFramesPerSecond, replicaBytesPerSecond] : [clientFramesPerSecond, clientBytesPerSecond];
     const rate = { frames: new TokenBucket(frames, frames, this.#now()), bytes: new TokenBucket(bytes, bytes, this.#now()) };
-    this.#rates.set(name, rate);
+    if (!isOpenPeer(peer)) this.#rates.set(name, rate);
     return rate;
+  }
+
+  /** By name only whom the cluster file names. */
+  #count(reason: TransportReason, peer: Peer | undefined, times?: number): void {
+    this.#tally.add(reason, peer === undefined || isOpenPeer(peer) ? undefined : peerName(peer), times);
   }
 
   /** @param refused - told when a connection ends that was no link of ours, or not any more */
@@ -299,7 +314,7 @@ class WebSocketTransport implements Transport {
     return {
       frameBytes: this.#options.frameBytes,
       now: this.#now,
-      count: (reason, peer, times) => this.#tally.add(reason, peer === undefined ? undefined : peerName(peer), times),
+      count: (reason, peer, times) => this.#count(reason, peer, times),
       notice: (notice) => this.#notice(notice),
       rateOf: (peer) => this.#rateOf(peer),
       onFrame: (peer, frame) => this.#options.onFrame(peer, frame),
@@ -315,7 +330,7 @@ class WebSocketTransport implements Transport {
       secret,
       scheme,
       nonce: this.#nonce(),
-      keyOf: (peer) => this.#keys.get(peerName(peer)),
+      keyOf: (peer, shown) => this.#keys.get(peerName(peer)) ?? this.#openLinks.keyOf(peer, shown),
       refuse,
     };
   }

@@ -1,9 +1,12 @@
-/** A client that runs in a namespace and does what `namespaces.ts` tells it, one message for each. */
+/** A client that runs in a namespace and does what `namespaces.ts` tells it, one answer for each message. */
+import { statusOf } from "../../src/launch/probe.ts";
 import { connect } from "../../src/node.ts";
 
 export type ToClient = { readonly call: number } & (
   | { readonly type: "put"; readonly key: string; readonly value: string }
   | { readonly type: "get"; readonly key: string }
+  /** How the replica at that url is, by its own word. */
+  | { readonly type: "status"; readonly url: string }
   /** How often each replica contradicted what others said. */
   | { readonly type: "suspected" }
 );
@@ -15,8 +18,8 @@ export interface FromClient {
   readonly error?: string;
 }
 
-const [cluster = ""] = process.argv.slice(2);
-const client = connect({ cluster, id: 1, timeout: "60s" });
+const [cluster = "", id] = process.argv.slice(2);
+const client = connect({ cluster, id: Number(id), timeout: "60s" });
 
 process.on("message", (message: ToClient) => {
   const { call } = message;
@@ -31,5 +34,6 @@ process.on("disconnect", () => process.exit());
 async function act(message: ToClient): Promise<unknown> {
   if (message.type === "put") return client.put(message.key, message.value);
   if (message.type === "get") return client.get(message.key);
+  if (message.type === "status") return statusOf(message.url);
   return client.state().counters.suspected;
 }

@@ -63,11 +63,6 @@ export class Network {
   node(name: string, args: readonly string[], options: SpawnOptions): ChildProcess {
     return spawn("ip", ["netns", "exec", full(name), process.execPath, ...args], options);
   }
-
-  /** Runs Node.js there to its end. @returns what it printed. @throws Error when it fails, or takes longer than a minute */
-  ran(name: string, args: readonly string[]): string {
-    return ip("netns", "exec", full(name), process.execPath, ...args);
-  }
 }
 
 const full = (name: string, owner: number = process.pid): string => `${prefix}${owner}-${name}`;

@@ -124,8 +124,8 @@ async function caughtUp(replica: number, which: string): Promise<void> {
 }
 
 async function isLevel(): Promise<boolean> {
-  const states = await Promise.all(replicas.map((id) => set.status(id)));
-  return new Set(states.map(({ executed }) => executed)).size === 1;
+  const states = await Promise.all(replicas.map((id) => set.status(id).catch(() => undefined)));
+  return states[0] !== undefined && new Set(states.map((state) => state?.executed)).size === 1;
 }
 
 function showProgress(): void {

@@ -94,6 +94,8 @@ export interface Sample {
 }
 
 const mega = 1024 * 1024;
+/** Under so many samples of a process nothing can be said of growth. */
+const samplesMin = 8;
 
 /** Asks a replica for its metrics again and again, and remembers what it told, apart for each process that it was. */
 export class Sampler {
@@ -111,6 +113,11 @@ export class Sampler {
   /** One list for each process, in the order in which they lived. */
   get lives(): readonly (readonly Sample[])[] {
     return [...this.#lives.values()];
+  }
+
+  /** Whether something can be said of growth. */
+  get enough(): boolean {
+    return this.lives.some((samples) => samples.length >= samplesMin);
   }
 
   get last(): Sample | undefined {
@@ -169,9 +176,6 @@ export interface Growth {
 export function isFlat({ early, late }: Memory, { percent, mb }: Growth): boolean {
   return late - early <= Math.max((early * percent) / 100, mb);
 }
-
-/** Under so many samples nothing can be said of growth. */
-const samplesMin = 8;
 
 /** Tells of each process how its memory went, and checks that it stayed flat. */
 export function checkMemory(bounds: Bounds, growth: Growth, samplers: ReadonlyMap<string, Sampler>): void {

@@ -22,7 +22,7 @@ const floods = traitor("floods votes", (self) => {
     const digest: Digest = digestOf(randomBytes(32).toString("hex"));
     const which = turn % 3;
     if (which === 0) return { kind: "prepare", view: view(now.view + 1), slot: slot(now.slot + (turn % window)), digest } as const;
-    const far = now.slot + (which === 1 ? 2 : 100) * window + (turn % window);
+    const far = now.slot + (which === 1 ? window + (turn % (window / 2)) : 100 * window);
     return { kind: "commit", view: now.view, slot: slot(far), digest } as const;
   };
   return {

@@ -1,5 +1,5 @@
 /** `quorate keys`, `up` and `replica` as a user runs them; that nothing of them outlives them, however they end. */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -124,6 +124,21 @@ describe.concurrent("up", () => {
     }, patience);
     again.child.kill("SIGTERM");
     expect((await again.finished).code).toBe(0);
+  });
+
+  it("lets a client in that stands in no file when it is told to, under a key that it keeps", async () => {
+    const folder = newFolder();
+    const { up: told } = await up(folder, "--in-process", "--open-clients", "--log-level", "silent");
+    const key = join(folder, "open.key");
+    for (const args of [
+      ["put", "a", "1"],
+      ["get", "a"],
+    ]) {
+      const { code, stdout, stderr } = await start("client", "--cluster", told.cluster, "--open", key, ...args).finished;
+      expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: args[0] === "put" ? "ok\n" : "1\n", stderr: "" });
+    }
+    expect(statSync(key).mode & 0o777).toBe(0o600);
+    expect(existsSync(`${key}.numbers`)).toBe(true);
   });
 
   it("runs all replicas in one process when asked to", async () => {

@@ -140,11 +140,24 @@ describe("a set within this process", () => {
     for (const loss of [0, 0.05]) {
       await using set = await launch({ inProcess: true, directory });
       await using client = await set.client();
-      set.setNetwork({ delay: ["1ms", "2ms"], loss });
+      await set.setNetwork({ delay: ["1ms", "2ms"], loss });
       await client.put("a", "1");
       const { termination } = (await set.verdict()).properties;
       expect(termination).toMatchObject({ verdict: "holds", claimed: loss === 0, evidence: { returned: 1 } });
     }
+  });
+
+  it("takes clients that stand in no file where it says so, loudly, and nowhere else", async () => {
+    await using open = await launch({ inProcess: true, openClients: true, clients: 1 });
+    await using stranger = await open.openClient();
+    await using registered = await open.client();
+    await stranger.put("a", "1");
+    expect([stranger.id > 2 ** 52, registered.id, await registered.get("a")]).toEqual([true, 1, "1"]);
+    expect(readFileSync(open.logFile(2), "utf8")).toMatch(/"event":"open-clients".*anybody who reaches this port/);
+    expect((await open.verdict()).properties).toMatchObject(allHold);
+
+    await using closed = await launch({ inProcess: true });
+    await expect(closed.openClient()).rejects.toThrow("the cluster takes no open clients");
   });
 
   it("cannot pause one replica alone, and says so", async () => {

@@ -1,7 +1,8 @@
 /** Builds real PBFT cores with real seals over symbolic keys, and lets a test play the network by hand. */
+import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Cluster, defaultLimits, type Limits, type Timing } from "../../src/core/cluster.ts";
 import type { Core, CoreState, Effect, Input, Service } from "../../src/core/contract.ts";
-import { clientId, type Digest, digestOf, type ReplicaId, replicaId, requestNumber, type Slot, type View } from "../../src/core/ids.ts";
+import { type ClientId, clientId, type Digest, digestOf, type ReplicaId, replicaId, requestNumber, type Slot, type View } from "../../src/core/ids.ts";
 import type { Batch, OpenedBatch, Reply, Request, Unsealed, Verified } from "../../src/core/message.ts";
 import { faultsTolerated, type Quorums, quorumsFor } from "../../src/core/quorum.ts";
 import type { RejectionCode } from "../../src/core/rejection.ts";
@@ -9,6 +10,7 @@ import { nobleDigest } from "../../src/crypto/digest.ts";
 import { symbolicScheme } from "../../src/crypto/symbolic.ts";
 import { type PbftMessage, type PbftRecord, pbft } from "../../src/protocols/pbft/index.ts";
 import { encodeBatch } from "../../src/wire/batch.ts";
+import { openClientId } from "../../src/wire/open-client.ts";
 import { createSeal } from "../../src/wire/seal.ts";
 
 export type PbftEffect = Effect<PbftMessage, PbftRecord>;
@@ -21,6 +23,14 @@ export interface RigOptions {
   readonly quorums?: Partial<Quorums>;
   readonly limits?: Partial<Limits>;
   readonly timing?: Partial<Timing>;
+  /** What each replica runs. @defaultValue a journal */
+  readonly service?: () => Service;
+}
+
+/** A client in no file: it signs with a key of its own, from which its number follows. */
+export interface OpenClient {
+  readonly id: ClientId;
+  request(number: number, text?: string): Verified<Request>;
 }
 
 /** The smallest service that tells order apart: its state is the list of all operations, its result their count. */
@@ -55,6 +65,8 @@ export class Rig {
   readonly #clientSeals: ((message: Unsealed<Request>) => Verified<Request>)[];
   readonly timers: Map<string, number>[];
   readonly records: PbftRecord[][];
+  readonly #createService: () => Service;
+  readonly #sealFor: (sender: number, secret: Uint8Array) => (message: Unsealed<Request>) => Verified<Request>;
 
   constructor(options: RigOptions = {}) {
     const n = options.n ?? 4;
@@ -81,10 +93,12 @@ export class Rig {
         sign: (bytes) => scheme.sign(secret, bytes),
       });
     };
+    this.#sealFor = sealFor as never;
+    this.#createService = options.service ?? journal;
     const seals = this.cluster.replicas.map((id) => sealFor(id, new Uint8Array(32).fill(id + 1)));
     this.#seals = seals as never;
     this.#clientSeals = this.cluster.clients.map((id) => sealFor(id, new Uint8Array(32).fill(100 + id))) as never;
-    this.services = this.cluster.replicas.map(() => journal());
+    this.services = this.cluster.replicas.map(() => this.#createService());
     this.cores = this.cluster.replicas.map((self) => this.#createCore(self, seals[self] as never));
     this.effects = this.cluster.replicas.map(() => []);
     this.timers = this.cluster.replicas.map(() => new Map());
@@ -100,7 +114,7 @@ export class Rig {
 
   /** Kills a replica and starts it again with what it persisted. */
   restart(id: number): PbftEffect[] {
-    this.services[id] = journal();
+    this.services[id] = this.#createService();
     this.cores[id] = this.#createCore(replicaId(id), this.#seals[id] as never);
     this.timers[id]?.clear();
     return this.step(id, { type: "start", now: this.now, recovered: [...(this.records[id] as PbftRecord[])] });
@@ -118,10 +132,22 @@ export class Rig {
   }
 
   request(client: number, number: number, text = `${client}/${number}`): Verified<Request> {
-    const operation = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+    const operation = utf8ToBytes(text);
     const seal = this.#clientSeals[client - 1];
     if (!seal) throw new RangeError(`no client ${client}`);
     return seal({ kind: "request", number: requestNumber(number), operation });
+  }
+
+  /** @param key - tells it from others; `twin` gives it the number of another client, as somebody might by trying 2^52 keys */
+  openClient(key: number, twin?: OpenClient): OpenClient {
+    const publicKey = Uint8Array.of(...new Uint8Array(28), key >>> 24, key >>> 16, key >>> 8, key);
+    const id = twin?.id ?? openClientId(publicKey, this.digest);
+    const seal = this.#sealFor(id, publicKey);
+    return {
+      id,
+      request: (number, text = `${key}/${number}`) =>
+        seal({ kind: "request", number: requestNumber(number), operation: utf8ToBytes(text), publicKey }),
+    };
   }
 
   /** A batch as a primary makes it, its bytes and digest. */

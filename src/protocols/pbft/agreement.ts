@@ -10,8 +10,9 @@ import type { SlotLog } from "./slot-log.ts";
 
 export function onPrePrepare(context: Context, proposal: Verified<PrePrepare>): void {
   const { message } = proposal;
+  // Of the view that it speaks of, else it would wait for that view in vain (rule 16).
+  if (message.sender !== primaryOf(message.view, context.cluster.n)) return context.reject("not-primary", proposal);
   if (!belongsHere(context, proposal)) return;
-  if (message.sender !== context.primary) return context.reject("not-primary", proposal);
   const log = context.slotLog(message.slot);
   if (log.prePrepare) return onSecondProposal(context, log.prePrepare, proposal);
   if (message.digest === context.nullDigest) return context.reject("empty-batch", proposal);
@@ -34,6 +35,7 @@ export function acceptProposal(context: Context, proposal: Verified<PrePrepare>)
   const log = context.slotLog(slot);
   if (proposal.batch?.valid && proposal.body) learnBody(context, proposal.body, proposal.batch, proposal.message);
   log.prePrepare = withBody(context, proposal);
+  log.name(proposal.message.digest, context.viewsRemembered);
   context.persist({ type: "accepted", message: log.prePrepare });
   for (const vote of log.prepares.values()) confront(context, log, vote);
   wantBody(context, proposal.message);
@@ -141,7 +143,7 @@ export function adoptCommitCertificate(context: Context, commits: readonly Verif
 }
 
 /** In the window; or not executed here yet, of which a replica far behind keeps one window's worth (rule 30). */
-function isOpen({ stable, executed, high, cluster }: Context, slot: Slot): boolean {
+export function isOpen({ stable, executed, high, cluster }: Context, slot: Slot): boolean {
   return slot > stable ? slot <= high : slot > executed && slot <= executed + cluster.limits.window;
 }
 

@@ -97,13 +97,11 @@ export function collect(context: Context): void {
   const { stable, executed } = context;
   const done = Math.min(stable, executed);
   for (const [slot, log] of context.slots) {
-    if (slot <= done) context.slots.delete(slot);
-    else if (slot <= stable) {
-      log.leaveView();
-      log.prepared = undefined;
-    }
+    // Far behind, one window's worth of what is decided is enough: the state will be fetched.
+    if (slot <= done || (slot <= stable && slot > executed + context.cluster.limits.window)) context.slots.delete(slot);
+    else if (slot <= stable) log.close();
   }
-  for (const [digest, body] of context.bodies) if (body.slot <= done) context.bodies.delete(digest);
+  context.forgetBodies();
   for (const [digest, { slot }] of context.missingBodies) if (slot <= done) context.missingBodies.delete(digest);
   for (const slot of context.held.keys()) if (slot <= stable) context.held.delete(slot);
   for (const slot of context.checkpoints.keys()) if (slot <= stable) context.checkpoints.delete(slot);

@@ -137,12 +137,17 @@ export class Context {
     this.others = setup.cluster.replicas.filter((id) => id !== setup.self);
     this.table = new ClientTable(setup.cluster.limits);
     this.pending = new PendingRequests(setup.cluster.limits.clientWindow);
-    this.backlog = new Backlog(2 * setup.cluster.limits.window);
+    this.backlog = new Backlog({ messages: 2 * setup.cluster.limits.window, bodyBytes: setup.cluster.limits.frameBytes });
   }
 
   /** H (rule 24). */
   get high(): number {
     return this.stable + this.cluster.limits.window;
+  }
+
+  /** Views whose proposals for one slot are remembered with their bodies: this one and f more, as many as traitors can lead in a row. */
+  get viewsRemembered(): number {
+    return this.cluster.f + 1;
   }
 
   get primary(): ReplicaId {
@@ -158,6 +163,12 @@ export class Context {
     const log = this.slots.get(slot) ?? new SlotLog(slot);
     this.slots.set(slot, log);
     return log;
+  }
+
+  /** Drops the bodies that no slot needs any more. */
+  forgetBodies(): void {
+    const needed = new Set([...this.slots.values()].flatMap((log) => [...log.bodiesNeeded()]));
+    for (const digest of this.bodies.keys()) if (!needed.has(digest)) this.bodies.delete(digest);
   }
 
   /** The null request has no body and needs none (rule 37). */

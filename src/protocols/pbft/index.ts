@@ -10,11 +10,12 @@
  * (rule 42), and q is computed for any n (rule 2).
  */
 import type { Protocol } from "../protocol.ts";
+import { compact } from "./compaction.ts";
 import type { PbftRecord } from "./durable.ts";
 import { type PbftMessage, pbftSchemas } from "./messages.ts";
 import { createPbftCore } from "./replica.ts";
 
-export const pbft: Protocol<PbftMessage, PbftRecord> = { name: "pbft", messages: pbftSchemas, createCore: createPbftCore };
+export const pbft: Protocol<PbftMessage, PbftRecord> = { name: "pbft", messages: pbftSchemas, createCore: createPbftCore, compact };
 
 export type { PbftRecord } from "./durable.ts";
 export type { PbftMessage } from "./messages.ts";

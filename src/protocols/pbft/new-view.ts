@@ -117,6 +117,7 @@ function restartSlots(context: Context, proposals: readonly Verified<PrePrepare>
       context.pending.markProposed(request.message.sender, request.message.number);
     }
   }
+  context.forgetBodies();
 }
 
 /** Two NEW-VIEWs of one view with different content convict their primary; both came too late to matter. */

@@ -86,7 +86,7 @@ export class PendingRequests {
     if (floor <= queue.floor + 1) this.#remove(queue, floor as RequestNumber);
     else for (const known of requests.keys()) if (known <= floor) this.#remove(queue, known);
     queue.floor = Math.max(queue.floor, floor);
-    this.#age(share, effectiveAt ?? this.#oldestIn(share));
+    this.#age(share, effectiveAt ?? this.#oldestIn(queue));
   }
 
   /** Drops what the state covers already, after an install. */
@@ -94,7 +94,10 @@ export class PendingRequests {
     for (const queue of this.#queues.values()) {
       for (const [number, { request }] of queue.requests) if (covered(request.message)) this.#remove(queue, number);
     }
-    for (const share of [...this.#aging]) this.#age(share, this.#oldestIn(share));
+    // Each share once: the open one has many queues, or by now none.
+    const shares = new Map([...this.#queues.values()].map((queue) => [queue.share, queue]));
+    for (const [share, queue] of shares) this.#age(share, this.#oldestIn(queue));
+    this.#age(this.#open, this.#open.since ?? 0);
   }
 
   markProposed(client: ClientId, number: RequestNumber): void {
@@ -199,14 +202,12 @@ export class PendingRequests {
     if (requests.size === 0 && share === this.#open) this.#queues.delete(pending.request.message.sender);
   }
 
-  #oldestIn(share: Share): number {
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const queue of this.#queues.values()) {
-      if (queue.share !== share) continue;
-      const [first] = queue.requests.values();
-      if (first) oldest = Math.min(oldest, first.learnedAt);
-    }
-    return Math.max(oldest, share.executedAt);
+  /** Since when the share of this queue waits, all that it holds looked at. */
+  #oldestIn(queue: Queue): number {
+    const { share } = queue;
+    const queues = share === this.#open ? [...this.#queues.values()].filter((other) => other.share === share) : [queue];
+    const learned = queues.flatMap(({ requests }) => [...requests.values()].slice(0, 1).map(({ learnedAt }) => learnedAt));
+    return Math.max(Math.min(...learned), share.executedAt);
   }
 
   /** The share waits from `since` on, if for anything: its place is nearly always the last one, for time only grows. */

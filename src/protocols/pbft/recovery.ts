@@ -2,6 +2,7 @@
 import type { Slot } from "../../core/ids.ts";
 import { invariant } from "../../core/invariant.ts";
 import { wantBody } from "./agreement.ts";
+import { collect } from "./checkpointing.ts";
 import type { Context } from "./context.ts";
 import type { PbftRecord } from "./durable.ts";
 import type { NewView } from "./messages.ts";
@@ -15,6 +16,9 @@ export function recover(context: Context, records: readonly PbftRecord[]): void 
   const restored = !held || restoreSnapshot(context, newest, held);
   invariant(restored, `the own state of slot ${newest} is none`);
   for (const slot of context.slots.keys()) if (slot <= context.stable) context.slots.delete(slot);
+  collect(context);
+  const named = new Set([...context.slots.values()].map(({ prePrepare }) => prePrepare?.message.digest));
+  for (const digest of context.missingBodies.keys()) if (!named.has(digest)) context.missingBodies.delete(digest);
   context.fetchEndedAt = context.now;
   context.viewEnteredAt = context.now;
   // Behind what this view proposed; a proposal of an earlier view left its slot open.
@@ -56,6 +60,7 @@ function restoreVote(context: Context, proposal: Extract<PbftRecord, { type: "ac
   const log = context.slotLog(slot);
   log.leaveView();
   log.prePrepare = proposal;
+  log.name(digest, context.viewsRemembered);
   if (proposal.batch?.valid && proposal.body && !context.bodies.has(digest)) {
     const named = context.missingBodies.get(digest)?.slot ?? slot;
     context.bodies.set(digest, { bytes: proposal.body, batch: proposal.batch, slot: named });

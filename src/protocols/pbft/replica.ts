@@ -3,8 +3,8 @@
  *
  * No handler calls another rule's handler, so the order of consequences stands in one place: {@link advance}.
  */
-import type { CoreState, Input, Peek } from "../../core/contract.ts";
-import type { ReplicaId, Slot, View } from "../../core/ids.ts";
+import type { CoreState, Input } from "../../core/contract.ts";
+import type { ReplicaId } from "../../core/ids.ts";
 import { unreachable } from "../../core/invariant.ts";
 import type { Verified } from "../../core/message.ts";
 import { agree, onCommit, onPrePrepare, onPrepare } from "./agreement.ts";
@@ -21,6 +21,7 @@ import { recover } from "./recovery.ts";
 import { onTimeout, refreshTimers } from "./timers.ts";
 import { fetchViewChanges, onBatchBody, onFetch, onSnapshot } from "./transfer.ts";
 import { joinOthers, noteViewChangeQuorum, onViewChange } from "./view-change.ts";
+import { wants } from "./wanting.ts";
 
 export function createPbftCore(setup: PbftSetup): PbftCore {
   const context = new Context(setup);
@@ -143,24 +144,6 @@ function replayBacklog(context: Context): void {
   for (const message of context.backlog.drain()) receive(context, message);
 }
 
-/** What a host may drop before it pays for the signature. A second digest for a known vote stays wanted: it is evidence. */
-function wants(context: Context, { kind, sender, view, slot, digest }: Peek): boolean {
-  if (context.halted) return false;
-  if (slot === undefined) return true;
-  if (kind === "checkpoint") return slot > context.stable;
-  const log = context.slots.get(slot as Slot);
-  if (kind === "prepare") {
-    if (slot <= context.stable || view === undefined || view < context.view) return false;
-    const known = log?.prepares.get(sender as never)?.message;
-    return known?.view !== view || known.digest !== digest;
-  }
-  if (kind === "commit") {
-    if (slot <= Math.min(context.stable, context.executed)) return false;
-    return view === undefined || log?.commitOf(sender as never, view as View)?.message.digest !== digest;
-  }
-  return true;
-}
-
 function inspect(context: Context): CoreState {
   const { view, active, stable, executed, halted, clock, nextSlot, failures } = context;
   return {
@@ -174,6 +157,14 @@ function inspect(context: Context): CoreState {
     failures,
     pending: context.pending.size,
     backlog: context.backlog.size,
+    backlogBytes: context.backlog.bodyBytes,
+    bodies: context.bodies.size,
+    held: context.held.size,
+    snapshots: context.snapshots.size,
+    checkpoints: [...context.checkpoints.values()].reduce((votes, { size }) => votes + size, 0),
+    candidates: context.candidates.size,
+    fetched: [...context.candidates.values()].reduce((messages, { fetched }) => messages + fetched.size, 0),
+    rows: context.table.size,
     transfer: context.transfer?.slot,
     missingBodies: context.missingBodies.size,
     viewChanges: [...context.viewChanges].map(([id, { message }]) => [id, message.view]),

@@ -35,9 +35,29 @@ export class SlotLog {
   /** Set once; the slot's fate. */
   committed: CommitCertificate | undefined;
   readonly #commits: Map<ReplicaId, Verified<Commit>[]> = new Map();
+  /** Digests accepted here, the one of the latest view last. */
+  #named: readonly Digest[] = [];
 
   constructor(slot: Slot) {
     this.slot = slot;
+  }
+
+  /** Notes that `digest` was accepted here. @param views - how many views are remembered */
+  name(digest: Digest, views: number): void {
+    this.#named = [...this.#named.filter((known) => known !== digest), digest].slice(-views);
+  }
+
+  /** Digests whose bodies this slot may still need: certificates name them, or this replica vouched for them by its vote (rule 15). */
+  *bodiesNeeded(): Iterable<Digest> {
+    yield* this.#named;
+    if (this.prepared) yield this.prepared.prePrepare.message.digest;
+    if (this.committed) yield this.committed.digest;
+  }
+
+  /** The slot lies at or below the stable checkpoint and is not executed here: nothing but its fate matters, and the body that may be it. */
+  close(): void {
+    this.leaveView();
+    this.prepared = undefined;
   }
 
   /** Forgets what belonged to the view that is left. Certificates and COMMITs stay (rules 30, 31). */

@@ -3,7 +3,7 @@ import { sameBytes } from "../../core/bytes.ts";
 import type { Digest, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
 import { whyBadViewChange } from "./certificates.ts";
-import type { Context } from "./context.ts";
+import type { Context, NewViewCandidate } from "./context.ts";
 import type { PreparedCertificate, ViewChange } from "./messages.ts";
 
 /** Stops voting in every view below `target` and says so, with all that ever prepared here (rules 30, 31). */
@@ -32,14 +32,15 @@ export function onViewChange(context: Context, message: Verified<ViewChange>): v
   const contradicts = known?.message.view === view && !sameBytes(known.payload, message.payload);
   if (known && contradicts) context.evidence(sender, "view-change", known, message);
   // A candidate may rest on an older one, or on the other of two that contradict each other.
-  const wanted = isWantedByCandidate(context, message);
+  const wanting = candidatesFor(context, message);
+  const wanted = wanting.length > 0;
   const stale = (known !== undefined && known.message.view >= view) || view < context.view || (view === context.view && context.active);
   if (stale && !wanted) return context.reject(contradicts ? "equivocation" : "stale-view-change", message);
   const bad = whyBadViewChange(context.cluster, message);
   // Dropped whole, and nobody else's with it (rule 32).
   if (bad !== undefined) return context.reject("bad-view-change", message, bad);
   if (!stale) context.viewChanges.set(sender, message);
-  if (wanted) for (const candidate of context.candidates.values()) candidate.fetched.set(viewChangeDigest(context, message), message);
+  for (const candidate of wanting) candidate.fetched.set(viewChangeDigest(context, message), message);
 }
 
 /** A NEW-VIEW names its view changes by this (rule 35). */
@@ -94,13 +95,13 @@ function preparedCertificates(context: Context): PreparedCertificate[] {
     .flatMap(({ prepared }) => (prepared ? [prepared] : []));
 }
 
-function isWantedByCandidate(context: Context, message: Verified<ViewChange>): boolean {
+/** The candidates that name this view change: nothing else of a sender is kept for them. */
+function candidatesFor(context: Context, message: Verified<ViewChange>): NewViewCandidate[] {
+  const { sender, view } = message.message;
+  const candidates = [...context.candidates.values()].filter((candidate) => candidate.message.message.view === view);
+  if (candidates.length === 0) return [];
   const digest = viewChangeDigest(context, message);
-  for (const { message: newView } of context.candidates.values()) {
-    const named = newView.message.viewChanges.some(
-      (reference) => reference.digest === digest && reference.sender === message.message.sender,
-    );
-    if (named && newView.message.view === message.message.view) return true;
-  }
-  return false;
+  return candidates.filter(({ message: newView }) =>
+    newView.message.viewChanges.some((reference) => reference.digest === digest && reference.sender === sender),
+  );
 }
