@@ -1,10 +1,13 @@
 /** The long-running programs of this folder, each in a short version: what they print is in the failure. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { sourceFlags } from "../../src/launch/body.ts";
 import { whyNoNamespaces } from "./network.ts";
 import { Figures, isFlat, memoryOf } from "./support.ts";
+
+// Some ten seconds each where nothing else runs.
+vi.setConfig({ testTimeout: 180_000 });
 
 const started: ChildProcess[] = [];
 afterEach(() => {

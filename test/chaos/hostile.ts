@@ -95,12 +95,12 @@ async function stormed(): Promise<void> {
   const before = await figures();
   const samplers = new Map(honest.map((id) => [`replica-${id}`, new Sampler(() => metricsOf(id), options["sample-ms"])]));
   attackers.tell({ type: "attack" });
-  process.kill(set.pids[traitor] ?? 0, voteFlood.signal);
+  flood();
   const storm = await measured("under attack", options.seconds);
   await until("each replica was sampled often enough", 60_000, () => [...samplers.values()].every(({ enough }) => enough));
   for (const sampler of samplers.values()) sampler.stop();
   attackers.tell({ type: "stop" });
-  process.kill(set.pids[traitor] ?? 0, voteFlood.signal);
+  flood();
   const { sent, cpuSeconds } = await attackers.next("done");
   // What is still in a socket is counted a moment later.
   await sleep(1_000);
@@ -121,6 +121,12 @@ async function stormed(): Promise<void> {
   );
   checkMemory(bounds, { percent: options["growth-percent"], mb: options["growth-mb"] }, samplers);
   checkCounts(sent, (name) => total(after, name) - total(before, name));
+}
+
+/** Tells the traitor to begin, or to end. */
+function flood(): void {
+  const pid = set.pids[traitor];
+  if (pid !== undefined) process.kill(pid, voteFlood.signal);
 }
 
 /** So many seconds from now: operations of the honest clients a second, and the CPU of the honest replicas that went by. */

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { defaultLimits, defaultTiming } from "../../src/core/cluster.ts";
-import { type ClusterFile, loadClusterFile, parseClusterFile, publicKeyOf, toCluster } from "../../src/launch/cluster-file.ts";
+import { type ClusterFile, keysOf, loadClusterFile, parseClusterFile, publicKeyOf, toCluster } from "../../src/launch/cluster-file.ts";
 import { bytesToHex } from "../../src/wire/schema.ts";
+import { unfitKeys } from "../crypto/unfit-keys.ts";
 import { testCluster } from "../support/keys.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "quorate-"));
@@ -52,11 +53,19 @@ describe("a cluster file", () => {
     const others = [
       withField(["f"], 0),
       withField(["limits", "clientWindow"], 7),
+      withField(["openClients"], true),
       withField(["quorums", "weak"], 1),
       withField(["administratorKey"], bytesToHex(testCluster(4, { seed: 5 }).replicaKeys[0] as Uint8Array)),
       { ...example, clients: example.clients.slice(0, 1) },
     ];
-    expect(new Set([base, ...others.map(id)]).size).toBe(6);
+    expect(new Set([base, ...others.map(id)]).size).toBe(7);
+    expect(id(withField(["openClients"], false))).toBe(base);
+  });
+
+  it("hands out all keys, and whether they are all", () => {
+    const { replicaKeys, clientKeys } = nodes;
+    expect(keysOf(parseClusterFile(example))).toEqual({ replicaKeys, clientKeys, openClients: false });
+    expect(keysOf(parseClusterFile({ ...example, openClients: true })).openClients).toBe(true);
   });
 
   it("knows the public key of each node, and of nobody else", () => {
@@ -67,8 +76,6 @@ describe("a cluster file", () => {
   });
 });
 
-const identityPoint = `01${"00".repeat(31)}`;
-const notCanonical = `ee${"ff".repeat(30)}7f`;
 const own = (index: number): string => bytesToHex(nodes.replicaKeys[index] as Uint8Array);
 const mistakes: readonly (readonly [string, unknown, string])[] = [
   ["no file at all", 7, "expected object"],
@@ -99,12 +106,24 @@ const mistakes: readonly (readonly [string, unknown, string])[] = [
     "members[0].publicKey: expected a public key of 64 lowercase hex digits",
   ],
   ["a short key", withField(["clients", 1, "publicKey"], "00"), "clients[1].publicKey: expected a public key of 64 lowercase hex digits"],
-  ["a key of small order", withField(["clients", 1, "publicKey"], identityPoint), "clients[1].publicKey: the public key is of small order"],
+  // A70: whoever it is of.
+  ...unfitKeys.flatMap(({ about, publicKey, why }) =>
+    [["members", 2, "publicKey"], ["clients", 1, "publicKey"], ["administratorKey"]].map((path): (typeof mistakes)[number] => {
+      const field = path.length === 1 ? "administratorKey" : `${path[0]}[${path[1]}].publicKey`;
+      return [`${field} that is ${about}`, withField(path, bytesToHex(publicKey)), `${field}: ${why}`];
+    }),
+  ),
   [
-    "a key that is not canonical",
-    withField(["members", 2, "publicKey"], notCanonical),
-    "members[2].publicKey: the public key is not the canonical encoding",
+    "one key for two clients",
+    withField(["clients", 1, "publicKey"], bytesToHex(nodes.clientKeys[0] as Uint8Array)),
+    "clients[1].publicKey: expected a key of its own, not that of clients[0].publicKey",
   ],
+  [
+    "a client's key for the administrator",
+    withField(["administratorKey"], bytesToHex(nodes.clientKeys[1] as Uint8Array)),
+    "administratorKey: expected a key of its own, not that of clients[1].publicKey",
+  ],
+  ["open clients by a number", withField(["openClients"], 1), "openClients: expected true or false"],
   [
     "one key for two replicas",
     withField(["members", 2, "publicKey"], own(1)),

@@ -41,6 +41,8 @@ describe("generating a cluster", () => {
       timing: { viewTimeoutMs: 50 },
     });
     expect([file.n, file.f, file.quorums.order, file.limits.pipeline, file.timing.viewTimeoutMs]).toEqual([3, 1, 2, 1, 50]);
+    expect(file.openClients).toBe(false);
+    expect(generateCluster({ replicas: 1, clients: 0, openClients: true }).file.openClients).toBe(true);
   });
 
   it.each([

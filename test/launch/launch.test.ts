@@ -1,4 +1,6 @@
 /** A replica set inside a test: what can be done to it, what it says, and that nothing of it is left behind. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -99,6 +101,17 @@ describe("a launched set of processes", () => {
     await set.kill(1);
     await expect(set.status(1)).rejects.toThrow(expect.objectContaining({ code: "no-answer" }));
   });
+});
+
+it("leaves no process behind when the program that launched it is killed, not even one that stands still", async () => {
+  const flags = ["--import", import.meta.resolve("tsx"), "--conditions=quorate-source"];
+  const program = join(import.meta.dirname, "launch-and-pause.ts");
+  const launcher = spawn(process.execPath, [...flags, program, newFolder()], { stdio: ["ignore", "pipe", "inherit"] });
+  const [told] = (await once(launcher.stdout, "data")) as [Buffer];
+  const pids = [...(JSON.parse(`${told}`) as number[]), ...childrenOf(launcher.pid ?? 0)];
+  expect(running(pids).length).toBeGreaterThanOrEqual(5);
+  launcher.kill("SIGKILL");
+  await expect.poll(() => running(pids), patience).toEqual([]);
 });
 
 describe("a set within this process", () => {

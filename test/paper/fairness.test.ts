@@ -5,7 +5,7 @@ import type { Service } from "../../src/core/contract.ts";
 import { firstOpenClient, type RequestNumber } from "../../src/core/ids.ts";
 import type { Request, Verified } from "../../src/core/message.ts";
 import { PendingRequests } from "../../src/protocols/pbft/pending.ts";
-import { replies, Rig, type RigOptions, sent } from "../support/rig.ts";
+import { Rig, type RigOptions, replies, sent } from "../support/rig.ts";
 
 const flood = 16;
 
@@ -233,7 +233,9 @@ describe("an operation that makes the service throw", () => {
     const rig = new Rig({ service: explosive });
     const [poison, good] = [rig.request(1, 1, "!"), rig.request(2, 1, "good")];
     rig.receive(0, rig.proposal(0, 0, 1, [poison, good, poison]));
-    rig.wire.push(...[1, 2, 3].map((to) => ({ from: 0 as never, to: to as never, message: rig.proposal(0, 0, 1, [poison, good, poison]) })));
+    rig.wire.push(
+      ...[1, 2, 3].map((to) => ({ from: 0 as never, to: to as never, message: rig.proposal(0, 0, 1, [poison, good, poison]) })),
+    );
     rig.settle();
     expect(rig.executed()).toEqual([1, 1, 1, 1]);
     const results = replies(rig.effects[1] ?? []).map(({ client, results: all }) => [client, all.map(({ result }) => [...result])]);
@@ -244,4 +246,3 @@ describe("an operation that makes the service throw", () => {
     expect(replies(rig.ask(1, poison)).map(({ results: all }) => all.map(({ result }) => [...result]))).toEqual([[[]]]);
   });
 });
-

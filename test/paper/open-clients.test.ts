@@ -110,7 +110,8 @@ describe("the rows of open clients", () => {
       1,
       clients.map((client) => client.request(1)),
     );
-    for (const effects of on.effects) expect(replies(effects).map(({ results }) => results[0]?.result.length)).toEqual([...Array(4).fill(length), 0]);
+    for (const effects of on.effects)
+      expect(replies(effects).map(({ results }) => results[0]?.result.length)).toEqual([...Array(4).fill(length), 0]);
     expect(on.cores.map((core) => core.inspect()["rows"])).toEqual([4, 4, 4, 4]);
     expect(on.state(1)["pending"]).toBe(0);
   });

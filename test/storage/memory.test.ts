@@ -29,3 +29,43 @@ describe("storage in memory", () => {
     expect(storage.recover()).toEqual([1, 3]);
   });
 });
+
+describe("storage in memory that is told what to leave out", () => {
+  const ended = () => undefined;
+
+  it("asks when there are twice as many records as were needed the last time, so it holds at most twice the need", () => {
+    const asked: number[] = [];
+    const storage = new MemoryStorage<number>((records) => {
+      asked.push(records.length);
+      return records.slice(-100);
+    });
+    let most = 0;
+    for (let record = 0; record < 5_000; record++) {
+      storage.append([record], ended);
+      most = Math.max(most, storage.recover().length);
+    }
+    expect(most).toBeLessThan(256);
+    expect(storage.recover().at(-1)).toBe(4_999);
+    // Each look costs its length: altogether less than twice what was appended.
+    expect(asked.reduce((sum, length) => sum + length, 0)).toBeLessThan(2 * 5_000);
+  });
+
+  it("grows with the need, and asks ever more rarely", () => {
+    const asked: number[] = [];
+    const storage = new MemoryStorage<number>((records) => {
+      asked.push(records.length);
+      return records;
+    });
+    for (let record = 0; record < 3_000; record++) storage.append([record], ended);
+    expect(asked).toEqual([256, 512, 1_024, 2_048]);
+    expect(storage.recover()).toHaveLength(3_000);
+  });
+
+  it("leaves alone what was recovered before", () => {
+    const storage = new MemoryStorage<number>((records) => records.slice(-1));
+    for (let record = 0; record < 255; record++) storage.append([record], ended);
+    const recovered = storage.recover();
+    storage.append([255], ended);
+    expect([recovered.length, storage.recover()]).toEqual([255, [255]]);
+  });
+});

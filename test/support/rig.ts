@@ -2,7 +2,17 @@
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { type Cluster, defaultLimits, type Limits, type Timing } from "../../src/core/cluster.ts";
 import type { Core, CoreState, Effect, Input, Service } from "../../src/core/contract.ts";
-import { type ClientId, clientId, type Digest, digestOf, type ReplicaId, replicaId, requestNumber, type Slot, type View } from "../../src/core/ids.ts";
+import {
+  type ClientId,
+  clientId,
+  type Digest,
+  digestOf,
+  type ReplicaId,
+  replicaId,
+  requestNumber,
+  type Slot,
+  type View,
+} from "../../src/core/ids.ts";
 import type { Batch, OpenedBatch, Reply, Request, Unsealed, Verified } from "../../src/core/message.ts";
 import { faultsTolerated, type Quorums, quorumsFor } from "../../src/core/quorum.ts";
 import type { RejectionCode } from "../../src/core/rejection.ts";

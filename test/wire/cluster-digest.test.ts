@@ -32,9 +32,16 @@ describe("the cluster digest", () => {
       of({ replicaKeys: [key(1), key(2), key(3)], clientKeys: [key(4), key(5)] }),
       of({ clientKeys: [] }),
       of({ administratorKey: key(9) }),
+      of({ openClients: true }),
+      of({ administratorKey: key(9), openClients: true }),
     ];
     const all = [of(), ...quorums, ...limits, ...others];
-    expect(all).toHaveLength(1 + 5 + 10 + 6);
+    expect(all).toHaveLength(1 + 5 + 10 + 8);
     expect(new Set(all).size).toBe(all.length);
+  });
+
+  it("says nothing of open clients where there are none, and is as it was before there could be any", () => {
+    expect(of({ openClients: false })).toBe(of());
+    expect(of()).toBe("a56bd722aba7e9ac8830a9dbe41eaad0919495aabc0364de989176fcf0926008");
   });
 });

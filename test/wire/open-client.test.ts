@@ -23,7 +23,11 @@ const closed = openerOf(test);
 const secretOf = (seed: number): Uint8Array => new Uint8Array(32).fill(200 + seed);
 
 /** What an open client signs; `change` damages the payload before it is signed. */
-function requestOf(seed: number, change: (fields: Plain[]) => Plain[] = (fields) => fields, publicKey = nobleScheme.publicKeyOf(secretOf(seed))) {
+function requestOf(
+  seed: number,
+  change: (fields: Plain[]) => Plain[] = (fields) => fields,
+  publicKey = nobleScheme.publicKeyOf(secretOf(seed)),
+) {
   const sign = (bytes: Uint8Array): Uint8Array => nobleScheme.sign(secretOf(seed), bytes);
   const sender = openClientId(publicKey, nobleDigest);
   const seal = createClientSeal({ cluster: test.cluster.id, sender, incarnation: 0, sign, publicKey });
@@ -118,7 +122,9 @@ describe("a request of an open client", () => {
 
   it("cannot be sealed without the key", () => {
     const seal = createClientSeal({ cluster: test.cluster.id, sender: firstOpenClient, incarnation: 0, sign: () => new Uint8Array(64) });
-    expect(() => seal({ kind: "request", number: requestNumber(1), operation: new Uint8Array(0) })).toThrow("a request that the wire cannot carry");
+    expect(() => seal({ kind: "request", number: requestNumber(1), operation: new Uint8Array(0) })).toThrow(
+      "a request that the wire cannot carry",
+    );
   });
 
   it("changes nothing for registered clients", () => {

@@ -102,7 +102,6 @@ export function collect(context: Context): void {
     else if (slot <= stable) log.close();
   }
   context.forgetBodies();
-  for (const [digest, { slot }] of context.missingBodies) if (slot <= done) context.missingBodies.delete(digest);
   for (const slot of context.held.keys()) if (slot <= stable) context.held.delete(slot);
   for (const slot of context.checkpoints.keys()) if (slot <= stable) context.checkpoints.delete(slot);
   // Own snapshots stay until a newer stable one is held (rule 27).

@@ -165,10 +165,12 @@ export class Context {
     return log;
   }
 
-  /** Drops the bodies that no slot needs any more. */
+  /** Drops the bodies that no slot needs any more, and the wish for such. */
   forgetBodies(): void {
     const needed = new Set([...this.slots.values()].flatMap((log) => [...log.bodiesNeeded()]));
-    for (const digest of this.bodies.keys()) if (!needed.has(digest)) this.bodies.delete(digest);
+    for (const bodies of [this.bodies, this.missingBodies]) {
+      for (const digest of bodies.keys()) if (!needed.has(digest)) bodies.delete(digest);
+    }
   }
 
   /** The null request has no body and needs none (rule 37). */

@@ -17,6 +17,8 @@ export function recover(context: Context, records: readonly PbftRecord[]): void 
   invariant(restored, `the own state of slot ${newest} is none`);
   for (const slot of context.slots.keys()) if (slot <= context.stable) context.slots.delete(slot);
   collect(context);
+  // Of those below the stable checkpoint none but the newest is of use (rule 27).
+  for (const slot of context.snapshots.keys()) if (slot < context.stable && slot < newest) context.snapshots.delete(slot);
   const named = new Set([...context.slots.values()].map(({ prePrepare }) => prePrepare?.message.digest));
   for (const digest of context.missingBodies.keys()) if (!named.has(digest)) context.missingBodies.delete(digest);
   context.fetchEndedAt = context.now;
