@@ -22,7 +22,14 @@ const keysKept = 4096;
  */
 export const nativeScheme: SignatureScheme = createNativeScheme();
 
-function createNativeScheme(): SignatureScheme {
+/**
+ * The same but for `verify`, whose no is final and costs microseconds. For what one node alone decides, as who may have a link with
+ * it: there nobody has to come to the same answer, and strangers must not be able to make it work (A83).
+ */
+export const strictScheme: SignatureScheme = createNativeScheme(() => false);
+
+/** @param otherwise - asked when Node.js says no */
+function createNativeScheme(otherwise = nobleScheme.verify): SignatureScheme {
   const publicKeys = new Recent<string, KeyObject>(keysKept);
   const privateKeys = new Recent<string, KeyObject>(keysKept);
   const publicKeyObject = (raw: Uint8Array): KeyObject =>
@@ -50,7 +57,7 @@ function createNativeScheme(): SignatureScheme {
     },
     verify(publicKey, bytes, signature) {
       if (publicKey.length !== publicKeyBytes || signature.length !== signatureBytes) return false;
-      return nodeAccepts(publicKey, bytes, signature) || nobleScheme.verify(publicKey, bytes, signature);
+      return nodeAccepts(publicKey, bytes, signature) || otherwise(publicKey, bytes, signature);
     },
   };
 }

@@ -8,7 +8,7 @@ import { type Duration, durationMs } from "../core/duration.ts";
 import { type ClientId, clientId, clientName, replicaId } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
 import type { AnyMessage } from "../core/message.ts";
-import { nativeDigest, nativeScheme } from "../crypto/native.ts";
+import { nativeDigest, nativeScheme, strictScheme } from "../crypto/native.ts";
 import { ClientHost, type ClientHostState, type ClientWatcher } from "../node/client-host.ts";
 import { NumberStore } from "../node/number-store.ts";
 import type { WaitOptions } from "../node/wait.ts";
@@ -148,7 +148,7 @@ export function connect(options: ConnectOptions): Client {
     link: {
       secret,
       cluster: cluster.id,
-      scheme: nativeScheme,
+      scheme: strictScheme,
       frameBytes: cluster.limits.frameBytes,
       ...(options.tls && { tls: options.tls }),
     },

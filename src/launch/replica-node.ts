@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { Cluster } from "../core/cluster.ts";
 import type { Core, CoreState } from "../core/contract.ts";
 import { type ReplicaId, replicaId, replicaName } from "../core/ids.ts";
-import { nativeDigest, nativeScheme } from "../crypto/native.ts";
+import { nativeDigest, nativeScheme, strictScheme } from "../crypto/native.ts";
 import { EventLog } from "../node/event-log.ts";
 import { healthOf } from "../node/health.ts";
 import { createMetrics, type ReplicaMetrics } from "../node/metrics.ts";
@@ -173,7 +173,7 @@ export class ReplicaNode {
       self: this.#self,
       cluster: this.#cluster.id,
       secret,
-      scheme: nativeScheme,
+      scheme: strictScheme,
       replicas: this.#cluster.replicas.map((id) => ({
         id,
         publicKey: replicaKeys[id] as Uint8Array,

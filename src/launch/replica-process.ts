@@ -35,5 +35,6 @@ function early(error: unknown): FromChild {
 }
 
 function tell(message: FromChild): void {
-  if (process.connected) process.send?.(message);
+  // The launcher may be gone already: then the channel's end is told next, and there is nobody to hear this.
+  if (process.connected) process.send?.(message, () => undefined);
 }

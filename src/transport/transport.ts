@@ -30,6 +30,7 @@ export interface TransportOptions {
   /** Digest of the cluster file; links to nodes with another one are refused. */
   readonly cluster: Digest;
   readonly secret: Uint8Array;
+  /** For the handshake alone: its `verify` should be quick to say no. */
   readonly scheme: SignatureScheme;
   /** All replicas, this one included. `url` is `ws://host:port` or `wss://host:port` and is read anew before each call; empty: not known yet. */
   readonly replicas: readonly { readonly id: ReplicaId; readonly publicKey: Uint8Array; readonly url: string }[];

@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { nativeScheme } from "../../src/crypto/native.ts";
+import { nativeScheme, strictScheme } from "../../src/crypto/native.ts";
 import { checkPublicKey, nobleScheme, type SignatureScheme } from "../../src/crypto/signature.ts";
 import { symbolicScheme } from "../../src/crypto/symbolic.ts";
 import { unfitKeys } from "./unfit-keys.ts";
@@ -14,7 +14,7 @@ const ed25519: readonly (readonly [string, SignatureScheme])[] = [
   ["noble", nobleScheme],
   ["native", nativeScheme],
 ];
-const schemes: readonly (readonly [string, SignatureScheme])[] = [...ed25519, ["symbolic", symbolicScheme()]];
+const schemes: readonly (readonly [string, SignatureScheme])[] = [...ed25519, ["strict", strictScheme], ["symbolic", symbolicScheme()]];
 
 /** The order of the group: S and S+L satisfy the same equation. */
 const order = 2n ** 252n + 27742317777372353535851937790883648493n;
@@ -157,6 +157,13 @@ describe("noble and native", () => {
       ({ publicKey, message, signature, zip215 }) => nodeAlone(unhex(publicKey), unhex(message), unhex(signature)) !== zip215,
     );
     expect(differing.map(({ number }) => number)).toEqual([4, 5, 9, 10]);
+  });
+
+  it("the strict one says what Node.js alone says, so that a no costs strangers more than us (A83)", () => {
+    for (const { publicKey, message, signature } of speccheck.cases) {
+      const parts = [unhex(publicKey), unhex(message), unhex(signature)] as const;
+      expect(strictScheme.verify(...parts)).toBe(nodeAlone(...parts));
+    }
   });
 
   it("the native one forgets old keys and goes on", () => {

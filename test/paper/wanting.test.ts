@@ -57,7 +57,7 @@ describe("what is not wanted", () => {
     const rig = new Rig({ clients: 3 });
     const unwanted = new Map<string, number>();
     let requests = 0;
-    for (let step = 0; step < 3_000; step++) {
+    for (let step = 0; step < 1_500; step++) {
       const id = random.next(4);
       const message = drawn(rig, random);
       const before = rig.state(id);
@@ -105,7 +105,7 @@ describe("what is not wanted", () => {
     const rig = new Rig();
     for (let slot = 1; slot <= 8; slot++) for (const view of [1, 2]) rig.receive(1, commit(rig, 3, view, 8 + slot, someDigest("x")));
     expect(wants(rig, 1, prepare(rig, 3, 2, 1, someDigest("x")))).toBe(false);
-    expect(wants(rig, 1, prepare(rig, 2, 2, 1, someDigest("x")))).toBe(true);
+    expect(wants(rig, 1, prepare(rig, 0, 2, 1, someDigest("x")))).toBe(true);
     expect(wants(rig, 1, prepare(rig, 3, 0, 1, someDigest("x")))).toBe(true);
   });
 

@@ -78,15 +78,16 @@ export class PendingRequests {
    */
   executed(client: ClientId, number: RequestNumber, floor: number, effectiveAt: number | undefined): void {
     const queue = this.#queues.get(client);
-    if (!queue) return;
+    // With a full share others of it may be served whose requests are not known here.
+    if (!queue) return isOpenClient(client) && effectiveAt !== undefined ? this.#served(this.#open, effectiveAt) : undefined;
     const { share, requests } = queue;
-    if (effectiveAt !== undefined) share.executedAt = effectiveAt;
     this.#remove(queue, number);
     // The usual step is one number; a jump looks at every request.
     if (floor <= queue.floor + 1) this.#remove(queue, floor as RequestNumber);
     else for (const known of requests.keys()) if (known <= floor) this.#remove(queue, known);
     queue.floor = Math.max(queue.floor, floor);
-    this.#age(share, effectiveAt ?? this.#oldestIn(queue));
+    if (effectiveAt === undefined) this.#age(share, this.#oldestIn(queue));
+    else this.#served(share, effectiveAt);
   }
 
   /** Drops what the state covers already, after an install. */
@@ -200,6 +201,11 @@ export class PendingRequests {
     this.#leaveLine(queue, pending);
     // Registered clients are few; of the others nothing stays behind.
     if (requests.size === 0 && share === this.#open) this.#queues.delete(pending.request.message.sender);
+  }
+
+  #served(share: Share, at: number): void {
+    share.executedAt = at;
+    this.#age(share, at);
   }
 
   /** Since when the share of this queue waits, all that it holds looked at. */

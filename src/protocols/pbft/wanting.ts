@@ -65,7 +65,7 @@ function wantsVote(context: Context, { kind, from, view, slot, digest }: Vote): 
 
 /** The second of two that contradict each other is wanted, and one that a NEW-VIEW may have named. */
 function wantsViewChange(context: Context, from: ReplicaId, view: number): boolean {
-  const known = context.viewChanges.get(from)?.message.view ?? 0;
+  const known = context.viewChanges.get(from)?.message.view ?? -1;
   return known === view || context.candidates.size > 0 || (view > known && isAhead(context, view));
 }
 
