@@ -58,6 +58,11 @@ export function checkpointQuorumKeepsState(f: number, q: number): boolean {
   return q - f >= f + 1;
 }
 
+/** Of so many views in a row a correct replica leads one, since replicas lead in turn: f+1 (rule 1). */
+export function viewsWithCorrectPrimary(f: number): number {
+  return f + 1;
+}
+
 /**
  * The thresholds for n replicas of which f may lie.
  *

@@ -23,7 +23,8 @@ export const keyValueErrors = {
   "bad-key": `a key has 1..${keyValueLimits.keyBytes} bytes of UTF-8`,
   "bad-value": `a value has at most ${keyValueLimits.valueBytes} bytes of UTF-8`,
   "store-full": `a store holds at most ${keyValueLimits.entries} keys and ${keyValueLimits.storeBytes} bytes`,
-  "bad-result": "the bytes are no result of the key-value store; an empty one stands for a result over the cluster's limit",
+  "bad-result":
+    "the bytes are no result of the key-value store; an empty one says that the replicas had none to give: the operation failed, or its result was over the limit",
 } as const;
 
 export type KeyValueErrorCode = keyof typeof keyValueErrors;

@@ -7,7 +7,7 @@
 
 import { concatBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import { sameBytes } from "../core/bytes.ts";
-import type { Digest } from "../core/ids.ts";
+import { type Digest, isOpenClient } from "../core/ids.ts";
 import type { AnyMessage, Signed } from "../core/message.ts";
 import type { RejectionCode } from "../core/rejection.ts";
 import { decode, encode } from "./msgpack.ts";
@@ -28,8 +28,8 @@ interface FieldEntry {
 }
 
 /** The fields that a message of this sender has, in wire order: what decides is signed, so no message has two layouts. */
-function fieldsBy({ fields }: KindEntry, sender: number): readonly FieldEntry[] {
-  return fields.every(({ field }) => field.isOf === undefined) ? fields : fields.filter(({ field }) => field.isOf?.(sender) ?? true);
+function fieldsBy({ fields, openFields }: KindEntry, sender: number): readonly FieldEntry[] {
+  return isOpenClient(sender) ? openFields : fields;
 }
 
 /** One kind, ready for the codec. */
@@ -37,6 +37,8 @@ export interface KindEntry {
   readonly kind: string;
   readonly schema: MessageSchema;
   readonly fields: readonly FieldEntry[];
+  /** The same with what open clients write besides. */
+  readonly openFields: readonly FieldEntry[];
   /** What precedes the payload in the signed bytes. */
   readonly prefix: Uint8Array;
 }
@@ -82,8 +84,9 @@ export function kindTable<M extends AnyMessage>(schemas: Schemas<M>, cluster: Di
     if (byKind.has(kind)) throw new Error(`message kind ${kind}: the laboratory has a kind of this name`);
     const other = byCode.get(schema.code);
     if (other) throw new Error(`message kind ${kind}: its code ${schema.code} is that of ${other.kind}`);
-    const fields = Object.entries(schema.fields).map(([name, field]) => ({ name, field: field as Field<unknown> }));
-    const entry: KindEntry = { kind, schema, fields, prefix: signedPrefix(cluster, kind) };
+    const openFields = Object.entries(schema.fields).map(([name, field]) => ({ name, field: field as Field<unknown> }));
+    const fields = openFields.filter(({ field }) => !field.openOnly);
+    const entry: KindEntry = { kind, schema, fields, openFields, prefix: signedPrefix(cluster, kind) };
     byKind.set(kind, entry);
     byCode.set(schema.code, entry);
   }

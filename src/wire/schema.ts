@@ -2,7 +2,7 @@
  * Message schemas as data: each kind has a small code, a sender role and an ordered list of typed fields. The codec walks them;
  * nothing else knows the layout. On the wire a message is the array `[version, cluster, code, [sender, incarnation], ...fields]`.
  */
-import { type Digest, isOpenClient } from "../core/ids.ts";
+import type { Digest } from "../core/ids.ts";
 import type { AnyMessage, Reply, Request, Signed, Verified } from "../core/message.ts";
 
 /** What the canonical profile can hold (rule 88): unsigned integers below 2^53, byte strings, text, arrays. */
@@ -21,8 +21,8 @@ export interface DecodeContext {
 export interface Field<T> {
   toPlain(value: T): Plain;
   fromPlain(plain: unknown, context: DecodeContext): T;
-  /** True when the messages of this sender have the field: one layout for each sender. @defaultValue all have it */
-  readonly isOf?: (sender: number) => boolean;
+  /** Only open clients write it, who stand in no file. */
+  readonly openOnly?: true;
 }
 
 export interface MessageSchema<M extends AnyMessage = AnyMessage> {
@@ -114,11 +114,6 @@ export function tuple<T extends object>(parts: { readonly [K in keyof T]: Field<
   };
 }
 
-/** A field that only open clients write, who stand in no file. */
-export function ofOpenClients<T>(field: Field<T>): Field<T> {
-  return { ...field, isOf: isOpenClient };
-}
-
 /** A whole signed message of one of `kinds`, inside this one: `[payload, signature]`, the bytes as they were signed. */
 export function nested<M extends AnyMessage>(...kinds: readonly M["kind"][]): Field<Verified<M>> {
   return {
@@ -153,7 +148,7 @@ export function hexToBytes(hex: string): Uint8Array {
 
 /** The laboratory's own kinds, the same under every protocol. */
 export const commonSchemas: Schemas<Request | Reply> = {
-  request: { code: 1, from: "client", fields: { number: uint(), operation: bytes(1 << 20), publicKey: ofOpenClients(bytes(32, 32)) } },
+  request: { code: 1, from: "client", fields: { number: uint(), operation: bytes(1 << 20), publicKey: { ...bytes(32, 32), openOnly: true } } },
   reply: {
     code: 2,
     from: "replica",

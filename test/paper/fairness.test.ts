@@ -4,6 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { Service } from "../../src/core/contract.ts";
 import { firstOpenClient, type RequestNumber } from "../../src/core/ids.ts";
 import type { Request, Verified } from "../../src/core/message.ts";
+import { createRandom } from "../../src/core/random.ts";
+import { Line, type PendingRequest } from "../../src/protocols/pbft/line.ts";
 import { PendingRequests } from "../../src/protocols/pbft/pending.ts";
 import { Rig, type RigOptions, replies, sent } from "../support/rig.ts";
 
@@ -94,7 +96,7 @@ describe("many open clients", () => {
     expect(decided?.type === "decide" && decided.requests.map(({ client }) => client)).toContain(quiet.id);
   });
 
-  it("A68: fill a share of the pending set that is theirs, and grow old as one", () => {
+  it("A68: fill a share of the pending set that is theirs, of `openPending` requests", () => {
     const rig = new Rig();
     const results = Array.from({ length: 1_030 }, (_, key) => rig.ask(1, rig.openClient(key).request(1)));
     expect(rig.state(1)["pending"]).toBe(1_024);
@@ -153,6 +155,7 @@ describe("the pending set", () => {
       fc.property(fc.array(step, { minLength: 60, maxLength: 120 }), (steps) => {
         const pending = new PendingRequests(window);
         const model = new Model();
+        const floors = new Map<number, number>();
         let now = 0;
         for (const { what, client, number, pause } of steps) {
           now += pause;
@@ -160,12 +163,15 @@ describe("the pending set", () => {
           const { sender } = one.message;
           const same = (other: Request): boolean => other.sender === sender && other.number === number;
           const known = model.requests.find((entry) => same(entry.request.message));
+          // What the table would refuse is never added (rule 60).
+          if (what === "add" && number <= (floors.get(sender) ?? 0)) continue;
           if (what === "add") {
             const full = model.requests.filter((entry) => entry.request.message.sender === sender).length >= window;
             expect(pending.add(one, now)).toBe(known !== undefined || !full);
             if (!known && !full) model.requests.push({ request: one, learnedAt: now, waiting: true });
           } else if (what === "executed" || what === "no-op") {
-            const floor = Math.max(0, number - window);
+            const floor = Math.max(floors.get(sender) ?? 0, number - window);
+            floors.set(sender, floor);
             pending.executed(sender, number as RequestNumber, floor, what === "executed" ? now : undefined);
             if (what === "executed") model.executedAt.set(Model.share(one), now);
             model.remove((other) => other.sender === sender && (other.number === number || other.number <= floor));
@@ -193,6 +199,30 @@ describe("the pending set", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("a line", () => {
+  it("keeps its order through thousands who come and leave before their turn", () => {
+    const line = new Line();
+    const rig = new Rig();
+    const random = createRandom(1);
+    let model: PendingRequest[] = [];
+    for (let arrival = 0; arrival < 3_000; arrival++) {
+      const pending: PendingRequest = { request: rig.request(1, 1), learnedAt: arrival, waiting: false };
+      line.join(pending);
+      model.push(pending);
+      while (model.length > random.next(40)) {
+        const leaving = model[random.next(model.length)] as PendingRequest;
+        line.leave(leaving);
+        model = model.filter((other) => other !== leaving);
+      }
+      expect(line.length).toBe(model.length);
+      expect(line.first).toBe(model[0]);
+      expect(line.all()).toEqual(model);
+    }
+    line.clear();
+    expect([line.length, line.first, line.all()]).toEqual([0, undefined, []]);
   });
 });
 

@@ -75,7 +75,7 @@ describe("a flood of votes", () => {
     expect(size(rig, "backlog")).toBe(0);
   });
 
-  it("A09: bodies that come early are held up to one frame of each sender; beyond that proposals wait without", () => {
+  it("A09: holds one frame of bytes of bodies that came early, per sender; beyond them proposals wait without", () => {
     const rig = new Rig({ limits: { frameBytes: 4_000 } });
     const text = "x".repeat(900);
     pour(
@@ -95,7 +95,7 @@ describe("a flood of votes", () => {
 });
 
 describe("a flood of proposals", () => {
-  it("A34: of successive views that a traitor leads leaves the bodies of f+1 views for each slot", () => {
+  it("A34: of successive views that a traitor leads: bodies kept for one slot are those of f+1 views", () => {
     const rig = new Rig();
     let most = 0;
     for (const view of numbers(10).map((round) => 4 * round)) {
@@ -128,7 +128,7 @@ describe("a flood of proposals", () => {
     expect(size(rig, "missingBodies")).toBe(window);
   });
 
-  it("A31: ahead of time are held one for each slot", () => {
+  it("A31: proposals ahead of time are held one for each slot", () => {
     const rig = new Rig();
     for (let slot = 1; slot <= 3 * window; slot++) {
       for (const number of [1, 2, 3]) {
@@ -140,7 +140,7 @@ describe("a flood of proposals", () => {
 });
 
 describe("a flood of CHECKPOINTs", () => {
-  it("A56: for ever new slots keeps the newest few of each sender", () => {
+  it("A56: for ever new slots keeps few CHECKPOINTs of one sender, the newest", () => {
     const rig = new Rig();
     pour(
       rig,
@@ -153,7 +153,7 @@ describe("a flood of CHECKPOINTs", () => {
 });
 
 describe("a flood of VIEW-CHANGEs and NEW-VIEWs", () => {
-  it("rule 44: keeps the latest VIEW-CHANGE of each replica, whatever they name", () => {
+  it("rule 44: keeps of all VIEW-CHANGEs of one sender the latest, whatever it names", () => {
     const rig = new Rig();
     pour(
       rig,
@@ -162,7 +162,7 @@ describe("a flood of VIEW-CHANGEs and NEW-VIEWs", () => {
     expect(rig.state(victim)["viewChanges"]).toEqual([[traitor, 200]]);
   });
 
-  it("A48: keeps one NEW-VIEW of each sender, and of view changes only those that it names", () => {
+  it("A48: keeps of all NEW-VIEWs of one sender one, and of view changes only those that it names", () => {
     const rig = new Rig();
     const views = numbers(60).map((round) => 4 * round + traitor);
     for (const view of views) {
@@ -199,7 +199,7 @@ describe("a flood of questions and of proofs", () => {
     expect(rig.state(victim)).toEqual(before);
   });
 
-  it("rule 30: a replica that falls ever further behind keeps one window of what was decided", () => {
+  it("rule 30: leaves one window of slots known to a replica far behind, however far it falls", () => {
     const rig = new Rig();
     // The cluster goes on without the victim, which hears every commit and the proof of every checkpoint, and can fetch nothing.
     for (let slot = 1; slot <= 20 * window; slot++) {

@@ -71,7 +71,7 @@ describe("an open client", () => {
 });
 
 describe("the rows of open clients", () => {
-  it("A68: are bounded: beyond them a new client has no effect, whatever it tries, and those with a row go on", () => {
+  it("A68: are bounded by `openClients`: beyond them a new client has no effect, whatever it tries, and those with a row go on", () => {
     const table = fullTable();
     const [old, fresh] = [rig.openClient(5), rig.openClient(9_999)];
     expect(table.size).toBe(4_096);
@@ -84,7 +84,7 @@ describe("the rows of open clients", () => {
     expect(copy.isClosedTo(fresh.id)).toBe(true);
   });
 
-  it("A68: hold bounded results: without room for one more nothing takes effect, until the window moves on", () => {
+  it("A68: hold results of `openResultBytes`: without room for one more nothing takes effect, until the window moves on", () => {
     const wide = { clientWindow: 2, resultBytes: 16 * 1024 * 1024 };
     const table = new ClientTable(wide);
     const big = new Uint8Array(wide.resultBytes);

@@ -33,7 +33,7 @@ describe("storage in memory", () => {
 describe("storage in memory that is told what to leave out", () => {
   const ended = () => undefined;
 
-  it("asks when there are twice as many records as were needed the last time, so it holds at most twice the need", () => {
+  it("holds twice as many records in memory as are needed: it asks when there are twice as many as were left the last time", () => {
     const asked: number[] = [];
     const storage = new MemoryStorage<number>((records) => {
       asked.push(records.length);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { defaultBreaker } from "../../src/client/circuit-breaker.ts";
 import { clientLimits, defaultRetry } from "../../src/client/client-core.ts";
-import { defaultLimits, defaultTiming } from "../../src/core/cluster.ts";
+import { defaultLimits, defaultTiming, openClientLimits } from "../../src/core/cluster.ts";
 import { operationTimeout } from "../../src/launch/connect.ts";
 import { events } from "../../src/node/event-log.ts";
 import { defaultHostLimits } from "../../src/node/limits.ts";
@@ -41,7 +41,8 @@ describe("docs/limits.md", () => {
 
   it("has every default as it is in the code", () => {
     const ofClient = { ...defaultRetry, ...clientLimits, ...defaultBreaker, ...operationTimeout, numbersAhead };
-    const inCode = { ...defaultLimits, ...defaultTiming, ...defaultTransportLimits, ...defaultHostLimits, ...ofClient, ...keyValueLimits };
+    const ofReplica = { ...defaultLimits, ...defaultTiming, ...openClientLimits };
+    const inCode = { ...ofReplica, ...defaultTransportLimits, ...defaultHostLimits, ...ofClient, ...keyValueLimits };
     expect(Object.fromEntries(documented)).toEqual(inCode);
   });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { firstOpenClient } from "../../src/core/ids.ts";
 import { nativeScheme } from "../../src/crypto/native.ts";
 import { Handshake, type HandshakeOptions, type HandshakeStep, proofBytes } from "../../src/transport/handshake.ts";
 import { clientPeer, type Peer, peerName, replicaPeer } from "../../src/transport/peer.ts";
@@ -54,6 +55,45 @@ describe("the handshake", () => {
     expect(steps.map(({ type }) => type)).toEqual(["continue", "continue", "open", "open"]);
     expect(steps[2]).toMatchObject({ peer: replicaPeer(0) });
     expect(steps[3]).toMatchObject({ peer: replicaPeer(1) });
+  });
+
+  it("rule 88: has one form: open clients show their key, and nobody else does", () => {
+    const secret = new Uint8Array(32).fill(77);
+    const key = nativeScheme.publicKeyOf(secret);
+    const shown: (Uint8Array | undefined)[] = [];
+    const open = clientPeer(firstOpenClient + 5);
+    const anybody = {
+      keyOf: (_: Peer, was: Uint8Array | undefined) => {
+        shown.push(was);
+        return was ?? nodes.replicaKeys[0];
+      },
+    };
+    expect(last(talk(dialer({ secret }, open), acceptor(anybody)))).toMatchObject({ type: "open" });
+    expect(shown).toEqual([key]);
+    const meddled = (change: (fields: Plain[]) => Plain[]) => (message: Uint8Array, index: number) =>
+      index === 0 ? encode(change(fieldsOf(message))) : message;
+    const malformed = { type: "failed", code: "malformed" };
+    expect(
+      talk(
+        dialer({ secret }, open),
+        acceptor(anybody),
+        meddled((fields) => fields.slice(0, -1)),
+      ),
+    ).toEqual([malformed]);
+    expect(
+      talk(
+        dialer({ secret }, open),
+        acceptor(anybody),
+        meddled((fields) => [...fields.slice(0, -1), key.slice(1)]),
+      ),
+    ).toEqual([malformed]);
+    expect(
+      talk(
+        dialer(),
+        acceptor(anybody),
+        meddled((fields) => [...fields, key]),
+      ),
+    ).toEqual([malformed]);
   });
 
   it("tells a client from the replica of the same number", () => {

@@ -1,6 +1,7 @@
 /** Leaving out of the records what a restart no longer needs, so that a log does not grow for ever (rules 72, 73; A84). Pure. */
 import type { Cluster } from "../../core/cluster.ts";
 import type { Digest, Slot } from "../../core/ids.ts";
+import { viewsWithCorrectPrimary } from "../../core/quorum.ts";
 import type { PbftRecord } from "./durable.ts";
 
 type Of<T extends PbftRecord["type"]> = Extract<PbftRecord, { type: T }>;
@@ -10,7 +11,7 @@ type Of<T extends PbftRecord["type"]> = Extract<PbftRecord, { type: T }>;
  * stable checkpoint, slot by slot, the newest certificate and the newest proposals with the bodies that this replica vouched for.
  */
 export function compact(records: readonly PbftRecord[], { f }: Pick<Cluster, "f">): readonly PbftRecord[] {
-  const needs = new Needs(records, f + 1);
+  const needs = new Needs(records, viewsWithCorrectPrimary(f));
   return records.filter((_, index) => needs.has(index));
 }
 

@@ -6,6 +6,7 @@ import { type Cluster, primaryOf } from "../../core/cluster.ts";
 import type { Core, CoreSetup, DigestFunction, Effect, Observation, Seal, Service, WallInterval } from "../../core/contract.ts";
 import { type Digest, type ReplicaId, replicaName, type Slot, type View } from "../../core/ids.ts";
 import type { AnyMessage, Reply, Request, Signed, Verified } from "../../core/message.ts";
+import { viewsWithCorrectPrimary } from "../../core/quorum.ts";
 import type { RejectionCode } from "../../core/rejection.ts";
 import { Backlog } from "./backlog.ts";
 import { ClientTable } from "./client-table.ts";
@@ -145,9 +146,9 @@ export class Context {
     return this.stable + this.cluster.limits.window;
   }
 
-  /** Views whose proposals for one slot are remembered with their bodies: this one and f more, as many as traitors can lead in a row. */
+  /** Views whose proposals for one slot are remembered with their bodies: this one, and as many before it as traitors can lead in a row. */
   get viewsRemembered(): number {
-    return this.cluster.f + 1;
+    return viewsWithCorrectPrimary(this.cluster.f);
   }
 
   get primary(): ReplicaId {

@@ -67,7 +67,7 @@ export class PendingRequests {
     requests.set(number, pending);
     share.size += 1;
     this.#size += 1;
-    this.#await(queue, pending);
+    this.#enqueue(queue, pending);
     if (share.since === undefined) this.#age(share, now);
     return true;
   }
@@ -111,7 +111,7 @@ export class PendingRequests {
   unpropose(): void {
     for (const queue of this.#queues.values()) {
       queue.line.clear();
-      for (const pending of queue.requests.values()) this.#await(queue, pending);
+      for (const pending of queue.requests.values()) this.#enqueue(queue, pending);
     }
   }
 
@@ -178,7 +178,7 @@ export class PendingRequests {
     return { share, requests: new Map(), line: new Line(), floor: 0 };
   }
 
-  #await(queue: Queue, pending: PendingRequest): void {
+  #enqueue(queue: Queue, pending: PendingRequest): void {
     queue.line.join(pending);
     queue.share.ready.add(queue);
     this.#ready.add(queue.share);

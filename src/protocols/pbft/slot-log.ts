@@ -94,11 +94,18 @@ export class SlotLog {
 
   /** Every (view, digest) that somebody committed to, highest view first. */
   commitChoices(): { view: View; digest: Digest }[] {
-    const choices = new Map<string, { view: View; digest: Digest }>();
+    const choices: { view: View; digest: Digest }[] = [];
+    const seen = new Map<Digest, Set<View>>();
     for (const known of this.#commits.values()) {
-      for (const { message } of known) choices.set(`${message.view}:${message.digest}`, { view: message.view, digest: message.digest });
+      for (const { message } of known) {
+        const { view, digest } = message;
+        const views = seen.get(digest) ?? new Set<View>();
+        if (views.has(view)) continue;
+        seen.set(digest, views.add(view));
+        choices.push({ view, digest });
+      }
     }
-    return [...choices.values()].sort((a, b) => b.view - a.view || (a.digest < b.digest ? -1 : 1));
+    return choices.sort((a, b) => b.view - a.view || (a.digest < b.digest ? -1 : 1));
   }
 
   /** PREPAREs of distinct backups that match the accepted proposal, by sender (rule 17). */
