@@ -148,7 +148,11 @@ export function hexToBytes(hex: string): Uint8Array {
 
 /** The laboratory's own kinds, the same under every protocol. */
 export const commonSchemas: Schemas<Request | Reply> = {
-  request: { code: 1, from: "client", fields: { number: uint(), operation: bytes(1 << 20), publicKey: { ...bytes(32, 32), openOnly: true } } },
+  request: {
+    code: 1,
+    from: "client",
+    fields: { number: uint(), operation: bytes(1 << 20), publicKey: { ...bytes(32, 32), openOnly: true } },
+  },
   reply: {
     code: 2,
     from: "replica",

@@ -8,6 +8,21 @@ import { bare, commit, commitCertificate, prepare, someDigest } from "../support
 import { type MessageOf, Rig, sent } from "../support/rig.ts";
 
 describe("a primary", () => {
+  it("rule 24: opens two slots for whatever there is, and more, up to `pipeline`, only for many requests", () => {
+    const rig = new Rig({ clients: 1, limits: { pipeline: 4, clientWindow: 256, batchRequests: 256 } });
+    const slots = (): number[] => sent(rig.effects[0] ?? [], "pre-prepare").map(({ message }) => message.slot);
+    for (let number = 1; number <= 65; number++) rig.ask(0, rig.request(1, number));
+    expect(slots()).toEqual([1, 2]);
+    rig.ask(0, rig.request(1, 66));
+    expect(slots()).toEqual([1, 2, 3]);
+    for (let number = 67; number <= 129; number++) rig.ask(0, rig.request(1, number));
+    expect(slots()).toEqual([1, 2, 3]);
+    rig.settle();
+    // What waited shares one slot.
+    expect(slots()).toEqual([1, 2, 3, 4]);
+    expect(rig.executed()).toEqual([4, 4, 4, 4]);
+  });
+
   it("rule 24: keeps as many slots open as `pipeline` allows, and the next batch takes all that came meanwhile", () => {
     const rig = new Rig({ limits: { pipeline: 2 } });
     for (let number = 1; number <= 6; number++) rig.ask(0, rig.request(1, number));

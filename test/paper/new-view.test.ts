@@ -5,6 +5,7 @@ import type { Verified } from "../../src/core/message.ts";
 import {
   bare,
   checkpointProof,
+  handBodies,
   leave,
   type NewView,
   named,
@@ -27,6 +28,7 @@ const state = someDigest("state");
 /** [slot, digest] of O in the NEW-VIEW that replica `id` makes out of its own view change and `changes`, which are f+1 at least. */
 function chosenBy(rig: Rig, id: number, changes: readonly Verified<ViewChange>[]): (readonly [number, string])[] | undefined {
   for (const change of changes) rig.receive(id, change);
+  for (const change of changes) handBodies(rig, id, change);
   const [made] = sent(rig.effects[id] ?? [], "new-view");
   return made?.message.prePrepares.map(({ message }) => [message.slot, message.digest] as const);
 }
@@ -103,11 +105,29 @@ describe("computing O", () => {
     const rig = new Rig();
     rig.ask(1, rig.request(1, 1));
     chosenBy(rig, 1, [
-      viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 6, b)] }),
+      viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 5, b)] }),
       viewChange(rig, 3, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state) }),
     ]);
     expect(rig.state(1)).toMatchObject({ view: 1, active: true, stable: 4 });
-    expect(sent(rig.effects[1] ?? [], "pre-prepare").map(({ message }) => [message.view, message.slot])).toEqual([[1, 7]]);
+    expect(sent(rig.effects[1] ?? [], "pre-prepare").map(({ message }) => [message.view, message.slot])).toEqual([[1, 6]]);
+  });
+
+  it("rule 15: it waits for the bodies that its view changes name, asks for them, and goes on without one that only a traitor has", () => {
+    const rig = new Rig();
+    rig.receive(1, viewChange(rig, 0, 1));
+    const nobodys = viewChange(rig, 3, 1, { prepared: [prepared(rig, 0, 2, a)] });
+    rig.receive(1, nobodys);
+    expect(rig.state(1)).toMatchObject({ view: 1, active: false });
+    expect(sent(rig.effects[1] ?? [], "new-view")).toEqual([]);
+    rig.advance(rig.cluster.timing.statusIntervalMs);
+    expect(sent(rig.effects[1] ?? [], "fetch").map(({ message }) => [message.what, message.digest])).toContainEqual(["batch", a]);
+    const honest = viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 1, b)] });
+    rig.receive(1, honest);
+    expect(sent(rig.effects[1] ?? [], "new-view")).toEqual([]);
+    handBodies(rig, 1, honest);
+    const [made] = sent(rig.effects[1] ?? [], "new-view");
+    expect(made?.message.viewChanges.map(({ sender }) => sender)).toEqual([0, 1, 2]);
+    expect(made?.message.prePrepares.map(({ message }) => message.digest)).toEqual([b]);
   });
 
   it("rule 34: it sends one NEW-VIEW for a view, whatever arrives later", () => {

@@ -9,6 +9,7 @@ import {
   commit,
   digestIn,
   enterView,
+  handBodies,
   leave,
   newView,
   prepare,
@@ -221,7 +222,9 @@ describe("a view change of a traitor", () => {
     leave(rig, 1, 1, [0]);
     expect(rejected(rig.receive(1, make(rig)))).toEqual(["bad-view-change"]);
     expect(sent(rig.effects[1] ?? [], "new-view")).toEqual([]);
-    rig.receive(1, viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 2, other)] }));
+    const change = viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 2, other)] });
+    rig.receive(1, change);
+    handBodies(rig, 1, change);
     const [message] = sent(rig.effects[1] ?? [], "new-view");
     expect(message?.message.viewChanges.map(({ sender }) => sender)).toEqual([0, 1, 2]);
     expect(message?.message.prePrepares.map((proposal) => [proposal.message.slot, proposal.message.digest])).toEqual([
@@ -234,7 +237,9 @@ describe("a view change of a traitor", () => {
     const rig = new Rig();
     leave(rig, 1, 1, [0]);
     const certificates = [prepared(rig, 0, 5, digest), prepared(rig, 0, 12, digest)];
-    rig.receive(1, viewChange(rig, 3, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state), prepared: certificates }));
+    const change = viewChange(rig, 3, 1, { stable: 4, checkpoints: checkpointProof(rig, 4, state), prepared: certificates });
+    rig.receive(1, change);
+    handBodies(rig, 1, change);
     const [message] = sent(rig.effects[1] ?? [], "new-view");
     expect(message?.message.viewChanges.map(({ sender }) => sender)).toEqual([0, 1, 3]);
     expect(message?.message.prePrepares.map((proposal) => proposal.message.slot)).toEqual([5, 6, 7, 8, 9, 10, 11, 12]);

@@ -146,6 +146,14 @@ export function bodyOf(rig: Rig, by: number, proposal: Verified<PrePrepare>): Ve
   return rig.seal(by, { kind: "batch-body", digest: proposal.message.digest }, { bytes: body, batch });
 }
 
+/** Hands `id` the bodies that the certificates of a view change name: without them a new primary waits. Which bytes they are, nobody asks. */
+export function handBodies(rig: Rig, id: number, { message }: Verified<ViewChange>): void {
+  const { body, batch } = rig.proposal(0, 0, 1, [rig.request(2, 1)]);
+  if (!body || !batch) throw new Error("the proposal carries no body");
+  for (const { prePrepare } of message.prepared)
+    rig.receive(id, rig.seal(message.sender, { kind: "batch-body", digest: prePrepare.message.digest }, { bytes: body, batch }));
+}
+
 export function snapshotOf(rig: Rig, by: number, slot: number, bytes: Uint8Array, digest = rig.digest("checkpoint", bytes)) {
   return rig.seal(by, { kind: "snapshot", slot: slotOf(slot), digest }, { bytes });
 }

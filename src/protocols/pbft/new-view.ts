@@ -3,7 +3,7 @@ import { sameBytes } from "../../core/bytes.ts";
 import { primaryOf } from "../../core/cluster.ts";
 import type { Slot, View } from "../../core/ids.ts";
 import type { Verified } from "../../core/message.ts";
-import { acceptProposal } from "./agreement.ts";
+import { acceptProposal, wantBody } from "./agreement.ts";
 import { matchesPlan, planNewView, whyBadNewViewForm } from "./certificates.ts";
 import { adoptCheckpointProof } from "./checkpointing.ts";
 import type { Context, NewViewCandidate } from "./context.ts";
@@ -16,8 +16,11 @@ export function proposeNewView(context: Context): boolean {
   if (context.active || !context.isPrimary) return false;
   const { viewChange } = context.cluster.quorums;
   const own = context.viewChanges.get(context.self);
-  const wanting = context.others.flatMap((id) => context.viewChanges.get(id) ?? []).filter(({ message }) => message.view === context.view);
-  if (!own || own.message.view !== context.view || wanting.length < viewChange - 1) return false;
+  if (!own || own.message.view !== context.view) return false;
+  const wanting = context.others
+    .flatMap((id) => context.viewChanges.get(id) ?? [])
+    .filter((message) => message.message.view === context.view && holdsBodies(context, message));
+  if (wanting.length < viewChange - 1) return false;
   const chosen = [own, ...wanting.slice(0, viewChange - 1)].sort((a, b) => a.message.sender - b.message.sender);
   const plan = planNewView(chosen, context.nullDigest);
   const newView = context.seal({
@@ -29,6 +32,18 @@ export function proposeNewView(context: Context): boolean {
   enter(context, newView, chosen);
   if (!context.halted) context.broadcast(newView);
   return true;
+}
+
+/**
+ * Whether everything that a view change proves prepared is here; what is not is asked for. Unlike the paper's, this primary does not
+ * name a body that it lacks: a traitor may alone hold the certificate of a view so long ago that nobody keeps the body, and would stop
+ * every view that it is heard in. Whoever prepared it and is correct has it (rule 15), so enough view changes become whole.
+ */
+function holdsBodies(context: Context, { message }: Verified<ViewChange>): boolean {
+  const named = message.prepared.map(({ prePrepare }) => prePrepare.message).filter(({ slot }) => slot > context.stable);
+  const missing = named.filter(({ digest }) => !context.hasBody(digest));
+  for (const proposal of missing) wantBody(context, proposal);
+  return missing.length === 0;
 }
 
 /** Checks what can be checked at once and keeps one candidate per sender until its view changes are here. */

@@ -144,6 +144,18 @@ export class PendingRequests {
     return taken;
   }
 
+  /** Whether so many requests at least are in no proposal. */
+  hasWaiting(count: number): boolean {
+    let found = 0;
+    for (const share of this.#ready) {
+      for (const { line } of share.ready) {
+        found += line.length;
+        if (found >= count) return true;
+      }
+    }
+    return found >= count;
+  }
+
   /** Requests that are in no proposal, one of each client in turn, oldest first. */
   *waiting(): Iterable<Verified<Request>> {
     let lines = [...this.#queues.values()].map(({ line }) => line.all());

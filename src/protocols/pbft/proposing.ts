@@ -57,6 +57,13 @@ export function relayOverdue(context: Context): void {
   }
 }
 
+/**
+ * A slot costs the same signatures and messages for one request as for many. So this many are opened for whatever there is, and
+ * further ones, up to the pipeline, for no fewer than so many requests: what waits meanwhile shares the next slot.
+ */
+const eagerSlots = 2;
+const worthASlot = 64;
+
 /** Proposes while there is something to propose and room for it: window and pipeline (rule 24). */
 export function propose(context: Context): void {
   while (context.active && context.isPrimary && !context.halted) {
@@ -65,6 +72,7 @@ export function propose(context: Context): void {
     // Other views may have gone on without this one.
     context.nextSlot = Math.max(context.nextSlot, covered + 1) as Slot;
     if (context.nextSlot > Math.min(context.high, covered + pipeline)) return;
+    if (context.nextSlot > covered + eagerSlots && !context.pending.hasWaiting(worthASlot)) return;
     const requests = nextBatch(context);
     if (requests.length === 0) return;
     const timestamp = Math.floor((context.wall.earliest + context.wall.latest) / 2);
