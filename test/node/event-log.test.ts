@@ -116,6 +116,12 @@ describe("one line for each event", () => {
     ]);
   });
 
+  it("says loudly when anybody may send requests", () => {
+    const { log, told } = eventLog("warn");
+    log.openClients();
+    expect(told()).toEqual([{ level: "warn", event: "open-clients" }]);
+  });
+
   it("at the start and at the end", () => {
     const { log, told } = eventLog();
     log.started({ address: "ws://127.0.0.1:7000", cluster: digest, replicas: 4, faults: 1 });
@@ -148,7 +154,7 @@ describe("one line for each event", () => {
     const { log, lines } = eventLog("debug");
     for (const [effect] of effects) log.effect(effect);
     for (const [notice] of notices) log.notice(notice);
-    const met = new Set([...lines.map((line) => line["event"]), "page-failed", "started", "stopped"]);
+    const met = new Set([...lines.map((line) => line["event"]), "page-failed", "started", "open-clients", "stopped"]);
     expect(met).toEqual(new Set(Object.keys(events)));
     expect(new Set(Object.values(events).map(({ text }) => text)).size).toBe(met.size);
   });
