@@ -58,7 +58,7 @@ export interface ConnectOptions {
 /**
  * A client of a replica set. Each operation is ordered among those of all clients and takes effect at most once. It is rejected with
  * a `LabError`: `timed-out` and `client-closed` leave the outcome unknown; `circuit-open`, `client-full`, `operation-too-large` and
- * the store's own codes (`bad-key`, `bad-value`, `store-full`) mean that it had no effect. Operations may run side by side, in no
+ * the store's own codes (`bad-text`, `bad-key`, `bad-value`, `store-full`) mean that it had no effect. Operations may run side by side, in no
  * promised order (rule 59).
  */
 export interface Client extends AsyncDisposable {
@@ -185,21 +185,21 @@ class KeyValueClient implements Client {
   }
 
   async put(key: string, value: string, options?: WaitOptions): Promise<void> {
-    await this.#ask(kv.put(key, value), options);
+    await this.#ask(() => kv.put(key, value), options);
   }
 
   async get(key: string, options?: WaitOptions): Promise<string | undefined> {
-    const result = await this.#ask(kv.get(key), options);
+    const result = await this.#ask(() => kv.get(key), options);
     return result.type === "value" ? result.value : undefined;
   }
 
   async cas(key: string, expected: string | undefined, value: string, options?: WaitOptions): Promise<boolean> {
-    const result = await this.#ask(kv.cas(key, expected, value), options);
+    const result = await this.#ask(() => kv.cas(key, expected, value), options);
     return result.type === "ok";
   }
 
   async del(key: string, options?: WaitOptions): Promise<boolean> {
-    const result = await this.#ask(kv.del(key), options);
+    const result = await this.#ask(() => kv.del(key), options);
     return result.type === "ok";
   }
 
@@ -224,8 +224,18 @@ class KeyValueClient implements Client {
     return this.close();
   }
 
-  async #ask(operation: Uint8Array, options?: WaitOptions): Promise<Exclude<KeyValueResult, { type: "error" }>> {
-    return storeResult(await this.invoke(operation, options));
+  async #ask(operation: () => Uint8Array, options?: WaitOptions): Promise<Exclude<KeyValueResult, { type: "error" }>> {
+    return storeResult(await this.invoke(storeOperation(operation), options));
+  }
+}
+
+/** @throws LabError `bad-text` for a key or value that cannot be written as UTF-8 */
+export function storeOperation(make: () => Uint8Array): Uint8Array {
+  try {
+    return make();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new LabError("bad-text", `keys and values: ${cause.message}`, { cause });
   }
 }
 

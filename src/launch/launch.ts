@@ -1,5 +1,5 @@
 /** `launch()`: a replica set inside anybody's test. It talks, can be broken and is judged, and is gone when the test is over. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClientId, clientId } from "../core/ids.ts";
@@ -29,7 +29,7 @@ export interface LaunchOptions
   readonly seed?: number;
   /** All replicas in this process: quick to start and open to a debugger, but none can be paused. @defaultValue false */
   readonly inProcess?: boolean;
-  /** Where traces, logs and the result go. @defaultValue a temporary folder, removed at the end unless a verdict was a surprise */
+  /** Where traces, logs and the result go; one set at a time may use it. @defaultValue a temporary folder, removed at the end unless a verdict was a surprise */
   readonly directory?: string;
   /** Links are `wss://` with it. */
   readonly tls?: TlsSettings;
@@ -69,6 +69,7 @@ export async function launch(options: LaunchOptions = {}): Promise<LaunchedSet> 
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
   };
   try {
+    writable(directory);
     const laboratory = await Laboratory.start(planned, {
       seed,
       directory,
@@ -133,6 +134,7 @@ export class LaunchedSet implements AsyncDisposable {
    * @throws LabError when there is no such client, or it connected before
    */
   async client(id?: number): Promise<Client> {
+    this.#refuseWhenStopped();
     const { clients } = this.#laboratory.cluster;
     const next = id === undefined ? clients.find((one) => !this.#clients.has(one)) : clients.find((one) => one === id);
     if (next === undefined || this.#clients.has(next)) throw noClient(id, clients.length);
@@ -140,7 +142,8 @@ export class LaunchedSet implements AsyncDisposable {
   }
 
   /** A client that stands in no file, with a new key; the set must have been launched with `openClients`. @throws LabError when it was not */
-  openClient(): Promise<Client> {
+  async openClient(): Promise<Client> {
+    this.#refuseWhenStopped();
     return this.#connect(undefined);
   }
 
@@ -170,12 +173,16 @@ export class LaunchedSet implements AsyncDisposable {
    * @param groups - of replica numbers and clients such as "client-1"
    */
   async partition(groups: readonly (readonly NodeReference[])[]): Promise<void> {
+    this.#refuseWhenStopped();
+    // As strict as a scenario that is written down: a cut that is not there would be believed in.
+    scenario({ ...this.#scenario, faults: [{ fault: "partition", when: now, groups }] });
     await this.#laboratory.fire({ fault: "partition", when: now, groups });
     await this.#laboratory.heard();
   }
 
   /** Ends the partition. */
   async heal(): Promise<void> {
+    this.#refuseWhenStopped();
     await this.#laboratory.fire({ fault: "heal", when: now });
     await this.#laboratory.heard();
   }
@@ -241,7 +248,12 @@ export class LaunchedSet implements AsyncDisposable {
     return client;
   }
 
+  #refuseWhenStopped(): void {
+    if (this.#stopped !== undefined) throw new LabError("stopped", "the set was stopped: launch another");
+  }
+
   async #fire(fault: Extract<Fault, { replica: number }>): Promise<void> {
+    this.#refuseWhenStopped();
     const progress = this.#laboratory.progress(fault.replica);
     if (applies(fault, progress)) return this.#laboratory.fire(fault);
     const is = !progress.up ? "is down" : progress.running ? "is running" : "is paused";
@@ -287,6 +299,20 @@ function planOf(options: LaunchOptions): Scenario {
     network: { delay: 0, ...options.network },
     workload: { clients, operations: 0 },
   });
+}
+
+function writable(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new LabError(
+      "unwritable-directory",
+      `launch: directory: cannot write in ${JSON.stringify(directory)} (${code}); choose another`,
+      { cause },
+    );
+  }
 }
 
 function bad(problem: string): LabError {

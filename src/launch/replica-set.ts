@@ -48,7 +48,9 @@ export interface ReplicaProgress {
 
 interface Slot {
   body: Body | undefined;
+  /** Kept while it is down: the others know it. */
   port: number;
+  listening: boolean;
   links: { replicas: number; clients: number };
   progress: ReplicaProgress;
   paused: boolean;
@@ -59,6 +61,8 @@ interface Slot {
   life: number;
   flushes: number;
   failure: LabError | undefined;
+  /** A start that is under way. */
+  starting: Promise<void> | undefined;
 }
 
 const unstarted: ReplicaProgress = { view: 0, executed: 0, stable: 0, active: true, halted: false };
@@ -88,6 +92,7 @@ export class ReplicaSet {
     this.#slots = options.file.members.map(() => ({
       body: undefined,
       port: 0,
+      listening: false,
       links: { replicas: 0, clients: 0 },
       progress: unstarted,
       paused: false,
@@ -96,6 +101,7 @@ export class ReplicaSet {
       life: 0,
       flushes: 0,
       failure: undefined,
+      starting: undefined,
     }));
   }
 
@@ -104,7 +110,7 @@ export class ReplicaSet {
     const set = new ReplicaSet(options);
     try {
       for (const id of set.#slots.keys()) set.#spawn(id, options.anyPort ? 0 : portOf(options.file.members[id]?.url ?? ""));
-      await set.#until(() => set.#slots.every((slot) => slot.port > 0), "listening");
+      await set.#until(() => set.#slots.every((slot) => slot.listening), "listening");
       set.#tellPeers();
     } catch (error) {
       await set.stop();
@@ -156,25 +162,23 @@ export class ReplicaSet {
     this.#guard();
   }
 
-  /** Starts a replica again that was killed or died, on the port that the others know. Its memory is gone, and with it all that it stored. */
+  /**
+   * Starts a replica again that was killed or died, on the port that the others know. Its memory is gone, and with it all that it stored.
+   *
+   * @returns when it listens. @throws LabError when it cannot, or everything was stopped
+   */
   async start(id: number): Promise<void> {
     const slot = this.#slot(id);
-    if (slot.wanted) return;
-    const { port } = slot;
+    this.#refuseWhenStopped();
+    if (slot.wanted) return slot.starting;
     slot.wanted = true;
     slot.failure = undefined;
-    slot.port = 0;
-    await slot.gone;
-    // Killed once more, or everything stopped, in the meantime.
-    if (!slot.wanted) {
-      slot.port = port;
-      return;
+    slot.starting = this.#startAgain(id, slot);
+    try {
+      await slot.starting;
+    } finally {
+      slot.starting = undefined;
     }
-    this.#spawn(id, port);
-    await this.#until(() => slot.port > 0, "listening");
-    this.#tellPeers();
-    if (this.#origin !== undefined) slot.body?.send({ type: "origin", at: this.#origin });
-    this.#tellCuts();
   }
 
   /** SIGSTOP: it keeps memory and links and does nothing. @throws LabError when the set lives within one process */
@@ -242,6 +246,25 @@ export class ReplicaSet {
     return slot;
   }
 
+  async #startAgain(id: number, slot: Slot): Promise<void> {
+    await slot.gone;
+    this.#refuseWhenStopped();
+    // Killed once more in the meantime.
+    if (!slot.wanted) return;
+    slot.listening = false;
+    this.#spawn(id, slot.port);
+    // Others may have failed: that is no reason to leave this one half started.
+    await this.#until(() => slot.listening || !slot.wanted, "listening", { despite: "failures" });
+    if (slot.failure) throw slot.failure;
+    this.#tellPeers();
+    if (this.#origin !== undefined) slot.body?.send({ type: "origin", at: this.#origin });
+    this.#tellCuts();
+  }
+
+  #refuseWhenStopped(): void {
+    if (this.#stopped) throw new LabError("stopped", "the replicas were stopped: launch others");
+  }
+
   #spawn(id: number, port: number): void {
     const slot = this.#slot(id);
     const { file, secretOf, directory, trace = true, log = defaultLog, seed, traitors, tls, penalties = false } = this.#options;
@@ -277,6 +300,7 @@ export class ReplicaSet {
     switch (message.type) {
       case "listening":
         slot.port = message.port;
+        slot.listening = true;
         break;
       case "links":
         slot.links = message;

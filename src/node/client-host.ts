@@ -128,6 +128,8 @@ export class ClientHost {
    */
   invoke(operation: Uint8Array, options: WaitOptions = {}): Promise<Uint8Array> {
     if (this.#closing !== undefined) return Promise.reject(closed());
+    const wrong = whyBadCall(operation, options);
+    if (wrong !== undefined) return Promise.reject(new LabError("bad-call", wrong));
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     const admission = this.#breaker.admit(this.#setup.now());
     if (!admission.admitted) {
@@ -285,6 +287,13 @@ export class ClientHost {
 }
 
 const seconds = (ms: number): string => `${Math.ceil(ms) / 1_000} s`;
+
+/** From JavaScript anything may come; it must not use up a number. */
+function whyBadCall(operation: unknown, { timeoutMs }: WaitOptions): string | undefined {
+  if (!(operation instanceof Uint8Array)) return "expected an operation as a Uint8Array";
+  const valid = timeoutMs === undefined || (typeof timeoutMs === "number" && timeoutMs >= 0);
+  return valid ? undefined : `timeoutMs: expected milliseconds from 0, got ${JSON.stringify(timeoutMs) ?? String(timeoutMs)}`;
+}
 
 function closed(): LabError {
   return new LabError("client-closed", "the client is closed");

@@ -76,6 +76,19 @@ describe("a launched set of processes", () => {
     expect(third.properties).toMatchObject(allHold);
   });
 
+  it("starts a replica again though another died by itself; who asks twice waits for the one start", async () => {
+    await using set = await launch();
+    process.kill(set.pids[1] as number, "SIGKILL");
+    await expect.poll(() => running([set.pids[1]]), patience).toEqual([]);
+    await set.kill(0);
+    const [port] = set.urls;
+    const first = set.start(0);
+    await set.start(0).catch((error: unknown) => expect(error).toMatchObject({ code: "not-applicable" }));
+    await first;
+    expect(set.urls[0]).toBe(port);
+    await expect.poll(async () => (await set.status(0)).links.replicas, patience).toBe(2);
+  });
+
   it("over wss://, trusts the authority it is given", async () => {
     const { key, certificate } = selfSigned();
     await using set = await launch({ tls: { key, certificate, authority: certificate }, clients: 1 });
@@ -194,6 +207,11 @@ describe("one line for", () => {
   const mistakes: readonly (readonly [what: string, options: LaunchOptions | Record<string, unknown>, told: RegExp])[] = [
     ["an option that does not exist", { replica: 4 }, /^launch: unknown option "replica"; allowed: name, protocol, replicas, /],
     ["too many faults", { replicas: 4, f: 4 }, /^scenario "launched set": f: expected an integer in 0\.\.3, got 4$/],
+    [
+      "a folder that is none",
+      { directory: "package.json" },
+      /^launch: directory: cannot write in "package\.json" \(EEXIST\); choose another$/,
+    ],
     ["no clients", { clients: 0 }, /workload\.clients: expected an integer from 1, got 0$/],
     ["a seed that is none", { seed: -1 }, /^launch: seed: expected an integer from 0, got -1$/],
     ["a level that is none", { logLevel: "loud" }, /^launch: logLevel: expected one of trace, .*, got "loud"$/],
@@ -207,6 +225,41 @@ describe("one line for", () => {
     expect(failure).toMatchObject({ name: "LabError", exitCode: 2, message: expect.stringMatching(told) });
     expect((failure as Error).message).not.toContain("\n");
     expect(childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([]);
+  });
+
+  it("whatever is asked of a set that was stopped, and no process is started for it", async () => {
+    const before = childrenOf(process.pid);
+    const set = await launch();
+    await set.kill(1);
+    await set.stop();
+    const asked = [set.start(1), set.kill(0), set.pause(0), set.client(), set.partition([[0, 1]]), set.heal()];
+    for (const result of await Promise.allSettled(asked))
+      expect(result).toMatchObject({ status: "rejected", reason: { name: "LabError", code: "stopped" } });
+    expect(childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([]);
+    await set[Symbol.asyncDispose]();
+  });
+
+  it("groups that are none, though the set goes on and is judged", async () => {
+    await using set = await launch({ inProcess: true, clients: 1 });
+    await using client = await set.client();
+    for (const groups of [
+      [["x"]],
+      [
+        [0, 1],
+        [2, 9],
+      ],
+      [["client-77"], [0]],
+      undefined,
+      "x",
+      [0, 1],
+    ])
+      await expect(set.partition(groups as never)).rejects.toThrow(expect.objectContaining({ name: "LabError", code: "bad-scenario" }));
+    await client.put("a", "1");
+    await expect(client.put("\ud800", "1")).rejects.toThrow(expect.objectContaining({ name: "LabError", code: "bad-text" }));
+    await expect(client.invoke("a" as never)).rejects.toThrow(expect.objectContaining({ name: "LabError", code: "bad-call" }));
+    await expect(client.get("a", { timeoutMs: -1 })).rejects.toThrow(expect.objectContaining({ name: "LabError", code: "bad-call" }));
+    expect((await set.verdict()).properties.agreement.verdict).toBe("holds");
+    expect(client.state().nextNumber).toBe(2);
   });
 
   it("a client that is not there or was, a replica that is not, and a fault that cannot be", async () => {
