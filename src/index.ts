@@ -8,6 +8,13 @@ export { type RejectionCode, rejections } from "./core/rejection.ts";
 export { version } from "./core/version.ts";
 export { type Fault, faults } from "./faults/fault.ts";
 export { judge } from "./harness/judge.ts";
+export {
+  type ClientOperation,
+  checkLinearizable,
+  type Linearizability,
+  type LinearizabilityOptions,
+  operationsOf,
+} from "./harness/linearizability.ts";
 export { type Paint, renderJudgement } from "./harness/render.ts";
 export { exitCodeOf, type Judgement, type PropertyResult, type Result } from "./harness/result.ts";
 export { type Scenario, type ScenarioDefinition, scenario } from "./harness/scenario.ts";
