@@ -4,7 +4,9 @@ import { replicaId } from "../../src/core/ids.ts";
 import type { Verified } from "../../src/core/message.ts";
 import {
   bare,
+  bodyOf,
   checkpointProof,
+  enterView,
   handBodies,
   leave,
   type NewView,
@@ -18,7 +20,7 @@ import {
   type ViewChange,
   viewChange,
 } from "../support/forge.ts";
-import { evidence, outline, Rig, rejected, sent, votes } from "../support/rig.ts";
+import { evidence, outline, type PbftEffect, Rig, rejected, sent, votes } from "../support/rig.ts";
 
 const a = someDigest("a");
 const b = someDigest("b");
@@ -128,6 +130,55 @@ describe("computing O", () => {
     const [made] = sent(rig.effects[1] ?? [], "new-view");
     expect(made?.message.viewChanges.map(({ sender }) => sender)).toEqual([0, 1, 2]);
     expect(made?.message.prePrepares.map(({ message }) => message.digest)).toEqual([b]);
+  });
+
+  it("rule 15: it asks the sender of a view change for its bodies at once, and once, for a bounded number", () => {
+    const rig = new Rig({ limits: { window: 128, checkpointInterval: 32 } });
+    rig.receive(1, viewChange(rig, 0, 1));
+    const certificates = Array.from({ length: 100 }, (_, index) => prepared(rig, 0, index + 1, someDigest(`body ${index}`)));
+    const asked = (effects: readonly PbftEffect[]): (readonly number[])[] =>
+      effects.flatMap((effect) => (effect.type === "send" && effect.message.message.kind === "fetch" ? [effect.to] : []));
+    expect(asked(rig.receive(1, viewChange(rig, 3, 1, { prepared: certificates })))).toEqual(Array(64).fill([3]));
+    expect(asked(rig.receive(1, viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 1, a)] })))).toEqual([[2]]);
+  });
+
+  it("rule 79: a body that it waits for is not measured against the clock, however old its time has become", () => {
+    const rig = new Rig();
+    const old = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+    rig.receive(1, bare(rig, 0, 1, old.message.digest));
+    rig.now += 2 * rig.cluster.limits.timestampBoundMs;
+    rig.receive(1, viewChange(rig, 3, 1));
+    rig.receive(1, viewChange(rig, 2, 1, { prepared: [prepared(rig, 0, 1, old.message.digest, [2, 3])] }));
+    const [made] = sent(rig.receive(1, bodyOf(rig, 2, old)), "new-view");
+    expect(made?.message.prePrepares.map(({ message }) => message.digest)).toEqual([old.message.digest]);
+  });
+
+  it("rule 79, A31: a body that came between two views is measured when the new view proposes it of its own accord", () => {
+    const rig = new Rig();
+    const old = rig.proposal(0, 0, 1, [rig.request(1, 1)]);
+    rig.receive(3, bare(rig, 0, 1, old.message.digest));
+    rig.now += 2 * rig.cluster.limits.timestampBoundMs;
+    leave(rig, 3, 1, [0, 1]);
+    rig.receive(3, bodyOf(rig, 2, old));
+    expect(rig.state(3)).toMatchObject({ active: false, missingBodies: 0 });
+    enterView(rig, 3, 1);
+    const effects = rig.receive(3, bare(rig, 1, 1, old.message.digest));
+    expect(rejected(effects)).toEqual(["timestamp-behind"]);
+    expect(sent(effects, "prepare")).toEqual([]);
+  });
+
+  it("rule 36: the bodies that it waited for survive the newer checkpoint that its NEW-VIEW brings", () => {
+    const rig = new Rig();
+    const proposal = rig.proposal(0, 0, 6, [rig.request(1, 1)]);
+    const parts = {
+      stable: 4,
+      checkpoints: checkpointProof(rig, 4, state, [0, 2, 3]),
+      prepared: [prepared(rig, 0, 6, proposal.message.digest, [2, 3])],
+    };
+    for (const sender of [2, 3]) rig.receive(1, viewChange(rig, sender, 1, parts));
+    const [made] = sent(rig.receive(1, bodyOf(rig, 2, proposal)), "new-view");
+    expect(made?.message.prePrepares.map(({ message }) => message.slot)).toEqual([5, 6]);
+    expect(rig.state(1)).toMatchObject({ stable: 4, missingBodies: 0, bodies: 1 });
   });
 
   it("rule 34: it sends one NEW-VIEW for a view, whatever arrives later", () => {

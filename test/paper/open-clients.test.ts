@@ -84,6 +84,48 @@ describe("the rows of open clients", () => {
     expect(copy.isClosedTo(fresh.id)).toBe(true);
   });
 
+  describe("all taken", () => {
+    const everybody = Array.from({ length: openClientLimits.openClients }, (_, key) => rig.openClient(key).request(1));
+    const fresh = rig.openClient(9_999).request(1);
+
+    it("A68: end the wait for a client that came too late, so that it costs no primary its view", () => {
+      const on = new Rig();
+      on.ask(3, fresh);
+      on.wire = [];
+      order(on, 1, everybody);
+      expect(on.executed()).toEqual([1, 1, 1, 1]);
+      expect(on.state(3)["pending"]).toBe(0);
+      on.advance(10_000);
+      expect(on.views()).toEqual([0, 0, 0, 0]);
+    });
+
+    it("A68: end it also when a state transfer brings them", () => {
+      const on = new Rig();
+      on.ask(3, fresh);
+      on.wire = [];
+      on.partition([0, 1, 2], [3]);
+      for (let slot = 1; slot <= 4; slot++) {
+        const proposal = on.proposal(0, 0, slot, slot === 1 ? everybody : [on.request(1, slot)]);
+        for (const id of [0, 1, 2]) on.receive(id, proposal);
+        on.settle();
+      }
+      expect(on.executed()).toEqual([4, 4, 4, 0]);
+      on.heal();
+      // The relay of what it waits for is lost, lest somebody tell it.
+      on.advance(900, (_from, _to, message) => message.kind !== "request");
+      expect(on.state(3)).toMatchObject({ executed: 4, rows: openClientLimits.openClients + 1, pending: 0 });
+    });
+
+    it("A68: let nobody wait for a late client whom a traitor proposes", () => {
+      const on = new Rig();
+      order(on, 1, everybody);
+      for (const id of [1, 2, 3]) on.receive(id, on.proposal(0, 0, 3, [fresh]));
+      expect([1, 2, 3].map((id) => on.state(id)["pending"])).toEqual([0, 0, 0]);
+      on.advance(10_000);
+      expect(on.views()).toEqual([0, 0, 0, 0]);
+    });
+  });
+
   it("A68: hold results of `openResultBytes`: without room for one more nothing takes effect, until the window moves on", () => {
     const wide = { clientWindow: 2, resultBytes: 16 * 1024 * 1024 };
     const table = new ClientTable(wide);

@@ -50,7 +50,8 @@ export function learnBody(context: Context, bytes: Uint8Array, batch: Batch, { s
   wantBody(context, { slot, digest });
   for (const request of batch.requests) {
     const { sender, number } = request.message;
-    if (!context.table.isNew(request.message)) continue;
+    // Nobody can have a request of a closed client done, so it must not keep the view timer running (A68).
+    if (!context.table.isNew(request.message) || context.table.isClosedTo(sender)) continue;
     context.pending.add(request, context.now);
     context.pending.markProposed(sender, number);
   }
@@ -257,6 +258,7 @@ function clockCheck({ wall, cluster }: Context, timestamp: number): "timestamp-a
 export function whyUntimely(context: Context, digest: Digest, { timestamp }: Batch): ReturnType<typeof clockCheck> {
   const inNewView = context.entered?.newView.message.prePrepares.some(({ message }) => message.digest === digest) ?? false;
   const logs = [...context.slots.values()];
-  const measured = !inNewView && logs.some(({ prePrepare }) => prePrepare?.message.digest === digest);
+  // While no view is active no vote can follow: a primary that waits for the body must get it (rule 34), and a later proposal is measured.
+  const measured = context.active && !inNewView && logs.some(({ prePrepare }) => prePrepare?.message.digest === digest);
   return measured && !logs.some(({ committed }) => committed?.digest === digest) ? clockCheck(context, timestamp) : undefined;
 }

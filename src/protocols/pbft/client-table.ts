@@ -55,9 +55,14 @@ export class ClientTable {
     return row !== undefined && isOfAnother(row, publicKey);
   }
 
-  /** True when a new open client can never take effect again: all rows for such are taken, and rows are never evicted (A37, A68). */
+  /** True when all rows for open clients are taken; rows are never evicted (A37, A68). */
+  get isClosed(): boolean {
+    return this.#openRows >= openClientLimits.openClients;
+  }
+
+  /** True when this client is a new open one, which can never take effect again once the table is closed. */
   isClosedTo(client: ClientId): boolean {
-    return isOpenClient(client) && !this.#rows.has(client) && this.#openRows >= openClientLimits.openClients;
+    return this.isClosed && isOpenClient(client) && !this.#rows.has(client);
   }
 
   /** Decides at execution whether there is room for one more result of this client; the same on every replica. */

@@ -49,6 +49,9 @@ export interface HeldProposal {
   readonly retryAt: number;
 }
 
+/** Bodies and view changes asked for at one time. */
+export const fetchesMax = 64;
+
 /** Contradictions remembered, so that each is reported once. */
 const accusationsKept = 4_096;
 
@@ -93,6 +96,8 @@ export class Context {
   readonly viewChanges: Map<ReplicaId, Verified<ViewChange>> = new Map();
   /** Digests of view changes that were asked for before: they may be long. */
   readonly viewChangeDigests: WeakMap<Verified<ViewChange>, Digest> = new WeakMap();
+  /** View changes whose senders were asked for the bodies that they name. */
+  readonly bodiesAskedFor: WeakSet<Verified<ViewChange>> = new WeakSet();
   readonly candidates: Map<ReplicaId, NewViewCandidate> = new Map();
   /** What justified the view that is active; kept for those who come later (rules 50, 52). */
   entered: { readonly newView: Verified<NewView>; readonly viewChanges: readonly Verified<ViewChange>[] } | undefined;
@@ -169,9 +174,19 @@ export class Context {
   /** Drops the bodies that no slot needs any more, and the wish for such. */
   forgetBodies(): void {
     const needed = new Set([...this.slots.values()].flatMap((log) => [...log.bodiesNeeded()]));
+    // Between two views, also what the new view may propose again: its primary has waited for these bodies.
+    const wanted = this.active ? [] : [...this.viewChanges.values()].filter(({ message }) => message.view === this.view);
+    for (const { prePrepare } of wanted.flatMap(({ message }) => message.prepared)) {
+      if (prePrepare.message.slot > this.stable) needed.add(prePrepare.message.digest);
+    }
     for (const bodies of [this.bodies, this.missingBodies]) {
       for (const digest of bodies.keys()) if (!needed.has(digest)) bodies.delete(digest);
     }
+  }
+
+  /** Drops the requests that can take no effect any more: done already, or of a client that the table is closed to (A68). */
+  forgetRequests(): void {
+    this.pending.drop((request) => !this.table.isNew(request) || this.table.isClosedTo(request.sender));
   }
 
   /** The null request has no body and needs none (rule 37). */

@@ -49,6 +49,7 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
   context.clock = Math.max(context.clock, timestamp);
   const replies = new Map<ClientId, RequestResult[]>();
   let progress = false;
+  const wasClosed = context.table.isClosed;
   for (const { message } of requests) {
     const { sender: client, number } = message;
     // A second occurrence, in this batch or any later one, has no effect (rule 61); its first reply stands.
@@ -65,6 +66,7 @@ function executeBatch(context: Context, slot: Slot, { timestamp, requests }: Bat
     context.observe({ event: "execute", slot, client, request: number, result });
     progress = true;
   }
+  if (context.table.isClosed && !wasClosed) context.forgetRequests();
   for (const [client, results] of replies) replyTo(context, client, results);
   if (progress) noteProgress(context);
 }

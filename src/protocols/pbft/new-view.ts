@@ -6,7 +6,7 @@ import type { Verified } from "../../core/message.ts";
 import { acceptProposal, wantBody } from "./agreement.ts";
 import { matchesPlan, planNewView, whyBadNewViewForm } from "./certificates.ts";
 import { adoptCheckpointProof } from "./checkpointing.ts";
-import type { Context, NewViewCandidate } from "./context.ts";
+import { type Context, fetchesMax, type NewViewCandidate } from "./context.ts";
 import type { NewView, PrePrepare, ViewChange } from "./messages.ts";
 import { relayPending } from "./proposing.ts";
 import { startViewChange, viewChangeDigest } from "./view-change.ts";
@@ -37,13 +37,21 @@ export function proposeNewView(context: Context): boolean {
 /**
  * Whether everything that a view change proves prepared is here; what is not is asked for. Unlike the paper's, this primary does not
  * name a body that it lacks: a traitor may alone hold the certificate of a view so long ago that nobody keeps the body, and would stop
- * every view that it is heard in. Whoever prepared it and is correct has it (rule 15), so enough view changes become whole.
+ * every view that it is heard in. Whoever prepared it and is correct has it (rule 15), so its sender is asked at once, and once; the
+ * tick asks again. Thus enough view changes become whole.
  */
-function holdsBodies(context: Context, { message }: Verified<ViewChange>): boolean {
+function holdsBodies(context: Context, viewChange: Verified<ViewChange>): boolean {
+  const { message } = viewChange;
   const named = message.prepared.map(({ prePrepare }) => prePrepare.message).filter(({ slot }) => slot > context.stable);
   const missing = named.filter(({ digest }) => !context.hasBody(digest));
   for (const proposal of missing) wantBody(context, proposal);
-  return missing.length === 0;
+  if (missing.length === 0) return true;
+  if (context.bodiesAskedFor.has(viewChange)) return false;
+  context.bodiesAskedFor.add(viewChange);
+  for (const { slot, digest } of missing.slice(0, fetchesMax)) {
+    context.send(message.sender, context.seal({ kind: "fetch", what: "batch", slot, digest }));
+  }
+  return false;
 }
 
 /** Checks what can be checked at once and keeps one candidate per sender until its view changes are here. */

@@ -3,14 +3,11 @@ import { type ReplicaId, replicaName, type Slot } from "../../core/ids.ts";
 import type { Batch, Verified } from "../../core/message.ts";
 import { learnBody, whyUntimely } from "./agreement.ts";
 import { collect, holdSnapshot, provenAhead } from "./checkpointing.ts";
-import type { Context } from "./context.ts";
+import { type Context, fetchesMax } from "./context.ts";
 import type { BatchBody, Fetch, Snapshot, ViewChange } from "./messages.ts";
 import { missingViewChanges } from "./new-view.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 import { viewChangeDigest } from "./view-change.ts";
-
-/** Bodies and view changes asked for at one time. */
-const fetchesMax = 64;
 
 /** Asks for all that is missing: each time the next peer, so one that stalls costs one interval (A59). */
 export function fetchMissing(context: Context): void {
@@ -136,7 +133,7 @@ export function onSnapshot(context: Context, message: Verified<Snapshot>): void 
   context.behind = undefined;
   context.fetchEndedAt = context.now;
   context.observe({ event: "install", slot, digest, from: replicaName(sender) });
-  context.pending.drop((request) => !context.table.isNew(request));
+  context.forgetRequests();
   holdSnapshot(context, { digest, bytes: message.body });
   collect(context);
 }
