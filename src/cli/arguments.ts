@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
 import { replicasToTolerate } from "../core/quorum.ts";
+import type { ClusterFile } from "../launch/cluster-file.ts";
 import type { LogLevel } from "../node/log.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 
@@ -63,20 +64,30 @@ export const tlsOptions = (): Option[] => [
 export const tlsAuthorityOption = (): Option =>
   new Option("--tls-ca <file>", "certificate of the authority to trust instead of the system's, in PEM");
 
-/** @throws LabError when a file cannot be read */
+/** @throws LabError when a file cannot be read or holds something else */
 export function tlsOf({ tlsKey, tlsCert, tlsCa }: TlsOptions): TlsSettings | undefined {
   if (tlsKey === undefined && tlsCert === undefined && tlsCa === undefined) return undefined;
   return {
-    ...(tlsKey !== undefined && { key: pem(tlsKey) }),
-    ...(tlsCert !== undefined && { certificate: pem(tlsCert) }),
-    ...(tlsCa !== undefined && { authority: pem(tlsCa) }),
+    ...(tlsKey !== undefined && { key: pem("--tls-key", tlsKey, "PRIVATE KEY") }),
+    ...(tlsCert !== undefined && { certificate: pem("--tls-cert", tlsCert, "CERTIFICATE") }),
+    ...(tlsCa !== undefined && { authority: pem("--tls-ca", tlsCa, "CERTIFICATE") }),
   };
 }
 
-function pem(path: string): string {
+/** Options that change nothing would let a user believe that his links are encrypted. @throws LabError when no replica listens with TLS */
+export function checkTlsWanted(tls: TlsSettings | undefined, { members }: ClusterFile): void {
+  if (tls !== undefined && !members.some(({ url }) => url.startsWith("wss:")))
+    throw new LabError("no-tls", "the cluster file says ws://: leave the TLS options out, or make keys with --tls");
+}
+
+function pem(option: string, path: string, what: "CERTIFICATE" | "PRIVATE KEY"): string {
+  let text: string;
   try {
-    return readFileSync(path, "utf8");
+    text = readFileSync(path, "utf8");
   } catch (cause) {
     throw new LabError("unreadable-file", `${path}: cannot read this file (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }
+  if (!new RegExp(`-----BEGIN [A-Z0-9 ]*${what}-----`).test(text))
+    throw new LabError("bad-pem", `${path}: expected ${option} to be a PEM file that holds a ${what.toLowerCase()}`);
+  return text;
 }

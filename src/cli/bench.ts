@@ -1,5 +1,5 @@
 /** `quorate bench`: what a replica set costs on this machine, as a table or as JSON. */
-import { writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
 import { type BenchFigures, type BenchOptions, type BenchResult, bench } from "../launch/bench.ts";
@@ -38,6 +38,7 @@ export function benchCommand(): Command {
 
 async function run({ json, out, ...options }: BenchCommandOptions): Promise<void> {
   const { inFlight, runs, operations, warmUp, valueBytes } = options;
+  if (out !== undefined) checkWritable(out);
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort();
   for (const signal of signals) process.once(signal, stop);
@@ -49,7 +50,7 @@ async function run({ json, out, ...options }: BenchCommandOptions): Promise<void
     progress.end();
     for (const signal of signals) process.off(signal, stop);
   });
-  if (out !== undefined) write(out, result);
+  if (out !== undefined) writable(out, () => writeFileSync(out, `${JSON.stringify(result, null, 2)}\n`));
   if (json) console.log(JSON.stringify(result));
   else for (const line of benchLines(result)) console.log(line);
 }
@@ -115,10 +116,19 @@ function levels(text: string): readonly number[] {
   throw new InvalidArgumentError(`expected different integers in 1..${inFlightMax}, as in 1,10,50.`);
 }
 
-function write(path: string, result: BenchResult): void {
+/** Before anything is measured, which takes minutes; leaves everything as it was. */
+function checkWritable(path: string): void {
+  writable(path, () => {
+    const existed = existsSync(path);
+    closeSync(openSync(path, "a"));
+    if (!existed) rmSync(path);
+  });
+}
+
+function writable(path: string, write: () => void): void {
   try {
-    writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+    write();
   } catch (cause) {
-    throw new LabError("unwritable-file", `${path}: cannot write there (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    throw new LabError("unwritable-file", `${path || '""'}: cannot write there (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }
 }

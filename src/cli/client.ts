@@ -4,11 +4,12 @@ import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../core/duration.ts";
 import { LabError } from "../core/lab-error.ts";
-import { type Client, type ConnectOptions, connect, storeResult } from "../launch/connect.ts";
+import { type ClusterFile, loadClusterFile } from "../launch/cluster-file.ts";
+import { type Client, type ConnectOptions, connect, storeOperation, storeResult } from "../launch/connect.ts";
 import { openClientKey } from "../launch/keys.ts";
 import { type LoadOptions, load } from "../launch/load.ts";
-import { kv } from "../services/key-value.ts";
-import { integer, type TlsOptions, tlsAuthorityOption, tlsOf } from "./arguments.ts";
+import { keyValueLimits, kv } from "../services/key-value.ts";
+import { checkTlsWanted, integer, type TlsOptions, tlsAuthorityOption, tlsOf } from "./arguments.ts";
 import { loadLines } from "./load-lines.ts";
 import { progressLine } from "./progress.ts";
 
@@ -61,7 +62,11 @@ Exit codes: 0 done, 1 not so (no such key, something else stood there, no answer
       .argument("<key>")
       .argument("<value>")
       .action((key: string, value: string, _, command: Command) =>
-        one(command, kv.put(key, value), () => ({ json: { operation: "put", key, value }, lines: ["ok"] })),
+        one(
+          command,
+          storeOperation(() => kv.put(key, value)),
+          () => ({ json: { operation: "put", key, value }, lines: ["ok"] }),
+        ),
       ),
   );
   client.addCommand(
@@ -69,10 +74,14 @@ Exit codes: 0 done, 1 not so (no such key, something else stood there, no answer
       .description("prints what stands under a key")
       .argument("<key>")
       .action((key: string, _, command: Command) =>
-        one(command, kv.get(key), (found) => ({
-          json: { operation: "get", key, value: found ?? null },
-          ...(found === undefined ? { but: noKey(key) } : { lines: [found] }),
-        })),
+        one(
+          command,
+          storeOperation(() => kv.get(key)),
+          (found) => ({
+            json: { operation: "get", key, value: found ?? null },
+            ...(found === undefined ? { but: noKey(key) } : { lines: [found] }),
+          }),
+        ),
       ),
   );
   client.addCommand(
@@ -91,10 +100,14 @@ Exit codes: 0 done, 1 not so (no such key, something else stood there, no answer
       .description("removes a key")
       .argument("<key>")
       .action((key: string, _, command: Command) =>
-        one(command, kv.del(key), (_found, done) => ({
-          json: { operation: "del", key, deleted: done },
-          ...(done ? { lines: ["ok"] } : { but: noKey(key) }),
-        })),
+        one(
+          command,
+          storeOperation(() => kv.del(key)),
+          (_found, done) => ({
+            json: { operation: "del", key, deleted: done },
+            ...(done ? { lines: ["ok"] } : { but: noKey(key) }),
+          }),
+        ),
       ),
   );
   client.addCommand(
@@ -104,7 +117,7 @@ Exit codes: 0 done, 1 not so (no such key, something else stood there, no answer
       .addOption(new Option("--clients <number>", "how many clients, from --id up").argParser(integer(1)).default(1))
       .addOption(new Option("--window <number>", "operations that each keeps under way").argParser(integer(1)).default(16))
       .addOption(new Option("--keys <number>", "keys that they share").argParser(integer(1)).default(100))
-      .addOption(new Option("--value-bytes <number>", "size of a value").argParser(integer(0)).default(100))
+      .addOption(new Option("--value-bytes <number>", "size of a value").argParser(integer(0, keyValueLimits.valueBytes)).default(100))
       .action((_, command: Command) => loadCommand(command.optsWithGlobals<LoadCommandOptions>())),
   );
   return client;
@@ -121,10 +134,14 @@ function cas(command: Command, key: string, values: readonly string[], absent: b
   const [expected, value] = absent ? [undefined, ...values] : values;
   if (value === undefined || values.length !== (absent ? 1 : 2))
     throw new LabError("bad-arguments", "cas: expected KEY EXPECTED VALUE, or KEY --absent VALUE");
-  return one(command, kv.cas(key, expected, value), (found, done) => ({
-    json: { operation: "cas", key, swapped: done, value: done ? value : (found ?? null) },
-    ...(done ? { lines: ["ok"] } : { but: found === undefined ? noKey(key) : `${JSON.stringify(found)} stands there` }),
-  }));
+  return one(
+    command,
+    storeOperation(() => kv.cas(key, expected, value)),
+    (found, done) => ({
+      json: { operation: "cas", key, swapped: done, value: done ? value : (found ?? null) },
+      ...(done ? { lines: ["ok"] } : { but: found === undefined ? noKey(key) : `${JSON.stringify(found)} stands there` }),
+    }),
+  );
 }
 
 /** @param answer - gets what stands under the key, where the result says so, and whether the operation did what it is for */
@@ -164,7 +181,9 @@ async function asking(
       "no-cluster",
       `${cluster}: there is no such cluster file: start replicas with "quorate up", make keys with "quorate keys", or name another with --cluster`,
     );
+  const file = loadClusterFile(cluster);
   const tls = tlsOf(tlsCa === undefined ? {} : { tlsCa });
+  checkTlsWanted(tls, file);
   const interrupted = new AbortController();
   // Every operation of a load listens to it.
   setMaxListeners(0, interrupted.signal);
@@ -173,7 +192,7 @@ async function asking(
   const clients: Client[] = [];
   try {
     const common = { cluster, timeout, ...(tls && { tls }) };
-    if (open !== undefined) clients.push(connect({ ...common, ...openIdentity(open, ids.length) }));
+    if (open !== undefined) clients.push(connect({ ...common, ...openIdentity(open, ids.length, file) }));
     else for (const id of ids) clients.push(connect({ ...common, id }));
     tell(await ask(clients, interrupted.signal), json === true);
   } catch (error) {
@@ -186,8 +205,10 @@ async function asking(
 }
 
 /** Its numbers lie beside its key, for both last as long. */
-function openIdentity(path: string, clients: number): Pick<ConnectOptions, "open" | "secret" | "numbers"> {
+function openIdentity(path: string, clients: number, file: ClusterFile): Pick<ConnectOptions, "open" | "secret" | "numbers"> {
   if (clients > 1) throw new LabError("bad-arguments", "--open: expected one client, which one key is good for");
+  // No key is made for a cluster that would not take it; to connect says why.
+  if (!file.openClients) return { open: true };
   return { open: true, secret: openClientKey(path), numbers: `${path}.numbers` };
 }
 

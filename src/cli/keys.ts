@@ -1,7 +1,10 @@
 /** `quorate keys`: key pairs and the cluster file that names them. */
+import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
+import { faultsTolerated } from "../core/quorum.ts";
+import { type ClusterFile, loadClusterFile } from "../launch/cluster-file.ts";
 import { clusterFilePath, generateCluster, writeCluster } from "../launch/keys.ts";
 import { integer, type SizeOptions, sizeOf, sizeOptions } from "./arguments.ts";
 
@@ -30,12 +33,21 @@ export function keysCommand(): Command {
         throw new LabError("bad-name", `expected a name of letters, digits, dots, hyphens and underscores, got ${JSON.stringify(name)}`);
       const directory = join("keys", name);
       for (const line of makeKeys(directory, options)) console.log(line);
+      const doubt = sizeDoubt(loadClusterFile(clusterFilePath(directory)));
+      if (doubt !== undefined) console.error(`quorate: ${doubt}`);
     });
+}
+
+/** Too many faults for so few replicas are allowed, for this is a laboratory, but hardly ever meant. @returns one line to say so */
+export function sizeDoubt({ n, f }: Pick<ClusterFile, "n" | "f">): string | undefined {
+  const withstood = faultsTolerated(n);
+  return f > withstood ? `${n} replica${n === 1 ? "" : "s"} withstand${n === 1 ? "s" : ""} ${withstood}, not ${f}` : undefined;
 }
 
 /** Writes them. @returns what the user should know. @throws LabError when the folder exists: keys are never overwritten */
 export function makeKeys(directory: string, options: KeysOptions): string[] {
   const hosts = options.host.split(",").map((host) => host.trim());
+  for (const host of hosts) checkHost(host);
   const [only = "127.0.0.1"] = hosts;
   const generated = generateCluster({
     ...sizeOf(options),
@@ -53,4 +65,10 @@ export function makeKeys(directory: string, options: KeysOptions): string[] {
     ...(options.openClients ? ["open clients: anybody who reaches a port may send requests"] : []),
     ...members.map(({ id, url }) => `replica ${id}: ${url}`),
   ];
+}
+
+function checkHost(host: string): void {
+  const bare = host.replace(/^\[(.*)\]$/, "$1");
+  if (isIPv6(bare) ? URL.canParse(`ws://[${bare}]`) : !/[\s/\\:?#@]/.test(host) && URL.canParse(`ws://${host}`)) return;
+  throw new LabError("bad-host", `--host: expected host names or addresses without port and path, got ${JSON.stringify(host)}`);
 }

@@ -29,7 +29,8 @@ Examples:
   quorate client put a 3                            talks to them
   quorate bench                                     what a replica set costs on this machine
 
-Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 the laboratory failed, 130 interrupted.`,
+Exit codes: 0 as expected, 1 not as expected, 2 bad usage or configuration, 3 the laboratory failed, 130 interrupted;
+Ctrl-C ends up and replica with 0 once they run.`,
   );
 const [, , asked = ""] = process.argv;
 for (const load of Object.hasOwn(commands, asked) ? [commands[asked]] : Object.values(commands)) if (load) program.addCommand(await load());

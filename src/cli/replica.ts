@@ -8,7 +8,7 @@ import { loadClusterFile } from "../launch/cluster-file.ts";
 import { privateKeyPath, readPrivateKey } from "../launch/keys.ts";
 import { ReplicaNode } from "../launch/replica-node.ts";
 import { createLog } from "../node/log.ts";
-import { integer, type LogOptions, logOptions, type TlsOptions, tlsOf, tlsOptions } from "./arguments.ts";
+import { checkTlsWanted, integer, type LogOptions, logOptions, type TlsOptions, tlsOf, tlsOptions } from "./arguments.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 interface ReplicaOptions extends LogOptions, TlsOptions {
@@ -38,6 +38,7 @@ async function serve(options: ReplicaOptions): Promise<void> {
   const name = replicaName(id);
   const secret = readPrivateKey(options.key ?? privateKeyPath(dirname(cluster), name), name, file);
   const tls = tlsOf(options);
+  checkTlsWanted(tls, file);
   const pretty = options.pretty ?? process.stdout.isTTY === true;
   const log = createLog({ node: name, level: options.logLevel, pretty, destination: pino.destination({ dest: 1, sync: true }) });
   const node = await ReplicaNode.create({ id, file, secret, log, ownProcess: true, ...(listen && { listen }), ...(tls && { tls }) });

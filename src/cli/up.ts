@@ -8,10 +8,22 @@ import type { TraitorPart } from "../launch/body.ts";
 import { type ClusterFile, loadClusterFile } from "../launch/cluster-file.ts";
 import { clusterFilePath, privateKeyPath, readPrivateKey } from "../launch/keys.ts";
 import { ReplicaSet } from "../launch/replica-set.ts";
+import { writable } from "../launch/writable.ts";
 import type { BehaviourData } from "../traitors/behaviour.ts";
 import { parseTraitor } from "../traitors/parse-traitor.ts";
-import { integer, type LogOptions, logOptions, type SizeOptions, sizeOptions, type TlsOptions, tlsOf, tlsOptions } from "./arguments.ts";
-import { makeKeys } from "./keys.ts";
+import { listenSettings, type TlsSettings } from "../transport/tls.ts";
+import {
+  checkTlsWanted,
+  integer,
+  type LogOptions,
+  logOptions,
+  type SizeOptions,
+  sizeOptions,
+  type TlsOptions,
+  tlsOf,
+  tlsOptions,
+} from "./arguments.ts";
+import { makeKeys, sizeDoubt } from "./keys.ts";
 import { paint } from "./paint.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -50,10 +62,14 @@ export function upCommand(): Command {
 }
 
 async function up(options: UpOptions): Promise<void> {
-  const file = clusterOf(options);
-  const traitors = traitorsOf(options.traitor, file.n);
   const tls = tlsOf(options);
-  mkdirSync(options.out, { recursive: true });
+  writable(options.out, () => mkdirSync(options.out, { recursive: true }));
+  const file = clusterOf(options, tls);
+  checkTlsWanted(tls, file);
+  const traitors = traitorsOf(options.traitor, file.n);
+  const pretty = options.pretty ?? process.stderr.isTTY === true;
+  const doubt = sizeDoubt(file);
+  if (doubt !== undefined) console.error(pretty ? `quorate: ${doubt}` : logLine("warn", "few-replicas", doubt));
   const starting = new AbortController();
   const interrupt = (): void => starting.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
@@ -62,7 +78,7 @@ async function up(options: UpOptions): Promise<void> {
     secretOf: (node: NodeName) => readPrivateKey(privateKeyPath(options.keys, node), node, file),
     directory: options.out,
     trace: false,
-    log: { level: options.logLevel, to: "stderr", pretty: options.pretty ?? process.stderr.isTTY === true },
+    log: { level: options.logLevel, to: "stderr", pretty },
     network: perfectNetwork,
     seed: options.seed,
     traitors,
@@ -72,7 +88,7 @@ async function up(options: UpOptions): Promise<void> {
     penalties: traitors.size === 0,
     warden: true,
     ...(tls && { tls }),
-    onDeath: ({ message }, replica) => console.error(paint.bad(`${message}. ${hint(options.keys, replica)}`)),
+    onDeath: ({ message }, replica) => console.error(deathLine(`${message}. ${hint(options, replica)}`, pretty)),
     signal: starting.signal,
   });
   try {
@@ -87,10 +103,11 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 /** The cluster in the keys' folder, which is made when there is none. @throws LabError when it is of another size than asked for */
-function clusterOf(options: UpOptions): ClusterFile {
+function clusterOf(options: UpOptions, tls: TlsSettings | undefined): ClusterFile {
   const { keys, replicas, f } = options;
   if (!existsSync(clusterFilePath(keys))) {
-    const lines = makeKeys(keys, { ...options, host: "127.0.0.1", ...(options.tlsCert !== undefined && { tls: true }) });
+    if (tls !== undefined) listenSettings(tls);
+    const lines = makeKeys(keys, { ...options, host: "127.0.0.1", ...(tls !== undefined && { tls: true }) });
     if (!options.json) console.log(`made keys: ${lines[0]}`);
     return loadClusterFile(clusterFilePath(keys));
   }
@@ -141,9 +158,20 @@ function json(set: ReplicaSet, { keys }: UpOptions, traitors: ReadonlyMap<number
   return JSON.stringify({ cluster: clusterFilePath(keys), pid: process.pid, replicas });
 }
 
-function hint(keys: string, replica: number): string {
-  return `Its memory is gone; start it again with: quorate replica --cluster ${clusterFilePath(keys)} --id ${replica}`;
+/** How to start a dead replica again, with the TLS files that it had. */
+export function hint({ keys, tlsKey, tlsCert, tlsCa }: Pick<UpOptions, "keys" | keyof TlsOptions>, replica: number): string {
+  const files = Object.entries({ "--tls-key": tlsKey, "--tls-cert": tlsCert, "--tls-ca": tlsCa });
+  const tls = files.map(([option, path]) => (path === undefined ? "" : ` ${option} ${path}`)).join("");
+  return `Its memory is gone; start it again with: quorate replica --cluster ${clusterFilePath(keys)} --id ${replica}${tls}`;
 }
+
+/** Among logs in JSON it is one of them. */
+export function deathLine(text: string, pretty: boolean): string {
+  return pretty ? paint.bad(text) : logLine("error", "replica-died", text);
+}
+
+const logLine = (level: string, event: string, msg: string): string =>
+  JSON.stringify({ level, time: new Date().toISOString(), event, msg });
 
 function collect(text: string, earlier: readonly string[]): readonly string[] {
   return [...earlier, text];

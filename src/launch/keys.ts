@@ -1,7 +1,7 @@
 /** Key material: made, written so that only its owner reads it, and read back. Secrets never appear in an error or a log. */
 import { randomBytes } from "node:crypto";
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { Limits, Timing } from "../core/cluster.ts";
 import { clientName, type NodeName, replicaName } from "../core/ids.ts";
@@ -10,6 +10,7 @@ import { faultsTolerated, type Quorums } from "../core/quorum.ts";
 import { nativeScheme } from "../crypto/native.ts";
 import { bytesToHex, hexToBytes } from "../wire/schema.ts";
 import { type ClusterFile, clientsMax, parseClusterFile, publicKeyOf, replicasMax } from "./cluster-file.ts";
+import { writable } from "./writable.ts";
 
 /** Who has a private key: every node, and the administrator who re-admits wiped replicas (rule 77). */
 export type KeyOwner = NodeName | "administrator";
@@ -73,24 +74,34 @@ export function generateCluster(options: GenerateOptions): GeneratedCluster {
 }
 
 /**
- * Writes `cluster.json` and one private file per owner, mode 0600, into a new directory.
+ * Writes `cluster.json` and one private file per owner, mode 0600, into a new or empty directory: all of them or none.
  *
- * @throws LabError when the directory exists: keys are never overwritten
+ * @throws LabError when the directory holds something, for keys are never overwritten, or when nothing can be written there
  */
 export function writeCluster(directory: string, generated: GeneratedCluster): void {
-  mkdirSync(dirname(directory), { recursive: true });
-  try {
-    mkdirSync(directory);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
-    throw new LabError("keys-exist", `${directory} exists already: choose another name, or remove it if nobody needs its keys`, { cause });
-  }
-  for (const [owner, secret] of generated.secrets) {
-    const text = `${JSON.stringify({ node: owner, secret: bytesToHex(secret) })}\n`;
-    writeFileSync(privateKeyPath(directory, owner), text, { mode: 0o600, flag: "wx" });
-  }
-  writeFileSync(clusterFilePath(directory), `${JSON.stringify(generated.file, null, 2)}\n`, { flag: "wx" });
+  const target = resolve(directory);
+  const unfinished = `${target}.${randomBytes(4).toString("hex")}.new`;
+  writable(directory, () => {
+    mkdirSync(unfinished, { recursive: true });
+    try {
+      for (const [owner, secret] of generated.secrets) {
+        const text = `${JSON.stringify({ node: owner, secret: bytesToHex(secret) })}\n`;
+        writeFileSync(privateKeyPath(unfinished, owner), text, { mode: 0o600, flag: "wx" });
+      }
+      writeFileSync(clusterFilePath(unfinished), `${JSON.stringify(generated.file, null, 2)}\n`, { flag: "wx" });
+      // It takes the place of an empty directory, and of nothing else.
+      renameSync(unfinished, target);
+    } catch (cause) {
+      rmSync(unfinished, { recursive: true, force: true });
+      if (!holdsSomething.includes((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
+      const keys = existsSync(clusterFilePath(target));
+      const why = keys ? "choose another name, or remove it if nobody needs its keys" : "no cluster.json in it; choose another name";
+      throw new LabError("keys-exist", `${directory || '""'} exists already: ${why}`, { cause });
+    }
+  });
 }
+
+const holdsSomething: readonly string[] = ["ENOTEMPTY", "EEXIST"];
 
 export const clusterFilePath = (directory: string): string => join(directory, "cluster.json");
 export const privateKeyPath = (directory: string, owner: KeyOwner): string => join(directory, `${owner}.key`);

@@ -1,7 +1,6 @@
 /** Runs a scenario on either host and keeps what it leaves: `runs/NAME-SEED/{trace.jsonl,result.json}`. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LabError } from "../core/lab-error.ts";
 import { merge } from "../harness/merge.ts";
 import type { Judgement, Result } from "../harness/result.ts";
 import type { Scenario } from "../harness/scenario.ts";
@@ -9,6 +8,7 @@ import type { TraceRecord } from "../harness/trace.ts";
 import { formatRecord } from "../harness/trace-text.ts";
 import { type SimulateOptions, simulate } from "../sim/simulate.ts";
 import { runOverSockets } from "./run-sockets.ts";
+import { writable } from "./writable.ts";
 
 export interface RunOptions {
   /** `ws`: processes and sockets; `sim`: virtual time. @defaultValue "ws" */
@@ -61,15 +61,6 @@ function keep(directory: string, judgement: Judgement, records: readonly TraceRe
     writeFileSync(join(directory, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
   });
   return result;
-}
-
-function writable(directory: string, write: () => void): void {
-  try {
-    write();
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new LabError("unwritable-directory", `${directory}: cannot write there (${code}); choose another directory`, { cause });
-  }
 }
 
 /** A name that every file system takes. */

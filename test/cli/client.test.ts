@@ -80,9 +80,11 @@ describe("quorate client", () => {
   });
 
   it("counts the operations of a load that fail, by their code, and then is no success", async () => {
-    const { code, stdout, stderr } = await client("load", "--operations", "10", "--value-bytes", "40000", "--json");
-    expect([code, stderr]).toEqual([1, "quorate: 5 of 10 operations failed\n"]);
-    expect(JSON.parse(stdout)).toMatchObject({ returned: 5, failed: { "bad-value": 5 } });
+    // The last test here, for then the store is full: it takes 127 of 130 such values.
+    const options = ["--operations", "260", "--keys", "130", "--value-bytes", "32768"];
+    const { code, stdout, stderr } = await client("load", ...options, "--json");
+    expect([code, stderr]).toEqual([1, "quorate: 3 of 260 operations failed\n"]);
+    expect(JSON.parse(stdout)).toMatchObject({ returned: 257, failed: { "store-full": 3 } });
   });
 });
 

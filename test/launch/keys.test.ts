@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -87,6 +87,25 @@ describe("key files", () => {
     );
     expect(readFileSync(privateKeyPath(directory, "replica-0"), "utf8")).toBe(before);
     expect(loadClusterFile(clusterFilePath(directory))).toEqual(generated.file);
+  });
+
+  it("may go into a folder that is there and empty, into no other, and leave nothing half made", () => {
+    const directory = join(root, "there");
+    mkdirSync(directory);
+    writeCluster(`${directory}/`, generateCluster({ replicas: 1, clients: 0 }));
+    expect(loadClusterFile(clusterFilePath(directory)).n).toBe(1);
+    const other = join(root, "other");
+    mkdirSync(other);
+    writeFileSync(join(other, "notes"), "");
+    expect(() => writeCluster(other, generateCluster({ replicas: 1, clients: 0 }))).toThrow(
+      expect.objectContaining({ code: "keys-exist", message: `${other} exists already: no cluster.json in it; choose another name` }),
+    );
+    for (const path of [join(other, "notes"), join(other, "notes", "x")])
+      expect(() => writeCluster(path, generateCluster({ replicas: 1, clients: 0 }))).toThrow(
+        expect.objectContaining({ code: "unwritable-directory", message: expect.stringContaining(`${path}: cannot write there (`) }),
+      );
+    expect(readdirSync(other)).toEqual(["notes"]);
+    expect(readdirSync(root).filter((name) => name.endsWith(".new"))).toEqual([]);
   });
 
   it("are refused when others may read them", () => {
