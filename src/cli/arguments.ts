@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
-import { replicasToTolerate } from "../core/quorum.ts";
-import type { ClusterFile } from "../launch/cluster-file.ts";
-import type { LogLevel } from "../node/log.ts";
+import { faultsTolerated, replicasToTolerate } from "../core/quorum.ts";
+import { type ClusterFile, replicasMax } from "../launch/cluster-file.ts";
+import { type LogLevel, logLevels } from "../node/log.ts";
 import type { TlsSettings } from "../transport/tls.ts";
 
 /** Parses an integer from `low` to `high`. */
@@ -25,16 +25,16 @@ export interface SizeOptions {
 }
 
 export const sizeOptions = (): Option[] => [
-  new Option("--replicas <number>", "how many replicas (default: 4, or 3f+1 with --f)").argParser(integer(1, 256)),
-  new Option("--f <number>", "how many of them may lie (default: as many as the replicas withstand)").argParser(integer(0, 85)),
+  new Option("--replicas <number>", "how many replicas (default: 4, or 3f+1 with --f)").argParser(integer(1, replicasMax)),
+  new Option("--f <number>", "how many of them may lie (default: as many as the replicas withstand)").argParser(
+    integer(0, faultsTolerated(replicasMax)),
+  ),
 ];
 
 /** @returns n and f; with neither option 4 and 1 */
 export function sizeOf({ replicas, f }: SizeOptions): { readonly replicas: number; readonly f?: number } {
   return { replicas: replicas ?? replicasToTolerate(f ?? 1), ...(f !== undefined && { f }) };
 }
-
-const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const satisfies LogLevel[];
 
 export interface LogOptions {
   readonly logLevel: LogLevel;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { LabError } from "../core/lab-error.ts";
 import { faultsTolerated } from "../core/quorum.ts";
-import { type ClusterFile, loadClusterFile } from "../launch/cluster-file.ts";
+import { type ClusterFile, clientsMax, loadClusterFile } from "../launch/cluster-file.ts";
 import { clusterFilePath, generateCluster, writeCluster } from "../launch/keys.ts";
 import { integer, type SizeOptions, sizeOf, sizeOptions } from "./arguments.ts";
 
@@ -22,7 +22,7 @@ export function keysCommand(): Command {
     .argument("[name]", "letters, digits, dots, hyphens and underscores", "local");
   for (const option of sizeOptions()) command.addOption(option);
   return command
-    .addOption(new Option("--clients <number>", "how many clients get a key").argParser(integer(0, 4_096)).default(8))
+    .addOption(new Option("--clients <number>", "how many clients get a key").argParser(integer(0, clientsMax)).default(8))
     .option("--host <host[,host...]>", "where the replicas listen: one host for all, or one for each", "127.0.0.1")
     .addOption(new Option("--port <number>", "the first port; on several hosts each uses it").argParser(integer(1, 65_535)).default(7_000))
     .option("--tls", "links are wss://: each replica then needs a TLS key and certificate of yours")

@@ -1,9 +1,10 @@
 /** `quorate run FILE`: a scenario over sockets or in the simulator, to its verdict. */
 import { relative } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { exitCodeOf } from "../harness/result.ts";
 import { loadScenario } from "../launch/load-scenario.ts";
 import { run } from "../launch/run.ts";
+import { integer } from "./arguments.ts";
 import { paint } from "./paint.ts";
 import { progressLine } from "./progress.ts";
 import { resultLines } from "./result-lines.ts";
@@ -23,7 +24,7 @@ export function runCommand(): Command {
     .description("runs a scenario to its verdict: four verdicts with the evidence they rest on")
     .argument("<file>", "a file that exports a scenario (.ts, .mts, .js, .mjs)")
     .option("--sim", "in the deterministic simulator instead of over sockets")
-    .option("--seed <number>", "what chance follows from: an integer from 0 (default 1)", seed)
+    .option("--seed <number>", "what chance follows from: an integer from 0 (default 1)", integer(0))
     .option("--json", "print one JSON object instead of text")
     .option("--out <directory>", "where runs/NAME-SEED/ is written", "runs")
     .addHelpText("after", "\nExample:\n  quorate run scripts/first-traitor.ts --sim --seed 7")
@@ -56,9 +57,3 @@ export function runCommand(): Command {
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
-
-function seed(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError("expected an integer from 0.");
-  return value;
-}

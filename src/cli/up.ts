@@ -5,7 +5,7 @@ import { type NodeName, replicaName } from "../core/ids.ts";
 import { LabError } from "../core/lab-error.ts";
 import { perfectNetwork } from "../faults/network.ts";
 import type { TraitorPart } from "../launch/body.ts";
-import { type ClusterFile, loadClusterFile } from "../launch/cluster-file.ts";
+import { type ClusterFile, clientsMax, loadClusterFile } from "../launch/cluster-file.ts";
 import { clusterFilePath, privateKeyPath, readPrivateKey } from "../launch/keys.ts";
 import { ReplicaSet } from "../launch/replica-set.ts";
 import { writable } from "../launch/writable.ts";
@@ -44,7 +44,9 @@ export function upCommand(): Command {
   for (const option of sizeOptions()) command.addOption(option);
   command
     .option("--keys <folder>", "the cluster's keys; made there if there are none", "keys/local")
-    .addOption(new Option("--clients <number>", "how many clients get a key, when keys are made").argParser(integer(0, 4_096)).default(8))
+    .addOption(
+      new Option("--clients <number>", "how many clients get a key, when keys are made").argParser(integer(0, clientsMax)).default(8),
+    )
     .addOption(new Option("--port <number>", "the first port, when keys are made").argParser(integer(1, 65_535)).default(7_000))
     .option("--traitor <id:behaviour>", "makes a replica lie, as in 0:equivocate; may be given several times", collect, [])
     .option("--in-process", "all replicas in this process: quick to start and open to a debugger")

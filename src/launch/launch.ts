@@ -9,8 +9,8 @@ import { applies, type Fault, type NodeReference } from "../faults/fault.ts";
 import type { Result } from "../harness/result.ts";
 import { type Scenario, type ScenarioDefinition, scenario } from "../harness/scenario.ts";
 import { formatRecord } from "../harness/trace-text.ts";
+import { type LogLevel, logLevels } from "../node/log.ts";
 import type { TlsSettings } from "../transport/tls.ts";
-import type { LogSettings } from "./child-messages.ts";
 import type { Client } from "./connect.ts";
 import { Laboratory } from "./laboratory.ts";
 import { type ReplicaStatus, statusOf, textOf } from "./probe.ts";
@@ -34,7 +34,7 @@ export interface LaunchOptions
   /** Links are `wss://` with it. */
   readonly tls?: TlsSettings;
   /** @defaultValue "info" */
-  readonly logLevel?: LogSettings["level"];
+  readonly logLevel?: LogLevel;
   /** A file that exports a scenario whose traitors are custom ones: each process loads it again. */
   readonly module?: string;
   /** Ends the launch, should it come before the set is up. */
@@ -43,7 +43,6 @@ export interface LaunchOptions
 
 const scenarioFields = ["name", "protocol", "replicas", "f", "quorums", "traitors", "network", "timing", "limits", "within"] as const;
 const ownFields = ["clients", "openClients", "seed", "inProcess", "directory", "tls", "logLevel", "module", "signal"] as const;
-const levels: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] satisfies LogSettings["level"][];
 
 /** How long replicas may stand still before a verdict stops waiting for them to draw level, in ms. */
 const stillMs = 500;
@@ -288,7 +287,7 @@ function planOf(options: LaunchOptions): Scenario {
     throw bad(`unknown option ${JSON.stringify(unknown)}; allowed: ${[...scenarioFields, ...ownFields].join(", ")}`);
   const { clients = 8, seed = 1, logLevel = "info", f, replicas = replicasToTolerate(f ?? 1), name = "launched set" } = options;
   if (!Number.isSafeInteger(seed) || seed < 0) throw bad(`seed: expected an integer from 0, got ${seed}`);
-  if (!levels.includes(logLevel)) throw bad(`logLevel: expected one of ${levels.join(", ")}, got ${JSON.stringify(logLevel)}`);
+  if (!logLevels.includes(logLevel)) throw bad(`logLevel: expected one of ${logLevels.join(", ")}, got ${JSON.stringify(logLevel)}`);
   const definition = Object.fromEntries(
     scenarioFields.flatMap((field) => (options[field] === undefined ? [] : [[field, options[field]]])),
   ) as Partial<ScenarioDefinition>;

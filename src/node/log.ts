@@ -3,7 +3,9 @@ import { type Bindings, type ChildLoggerOptions, type DestinationStream, type Lo
 import { prettyFactory } from "pino-pretty";
 import type { NodeName } from "../core/ids.ts";
 
-export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+/** The least important first; `silent` writes nothing. */
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
 
 export interface LogOptions {
   readonly node: NodeName;
